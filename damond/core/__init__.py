@@ -1,0 +1,36 @@
+"""What DAMON is, without a machine: attributes, regions, targets, adaptation and the monitoring loop.
+
+This package knows numpy and nothing else: no clock, process, socket or file. Time, randomness, the
+request to stop and whoever takes the results come in as arguments.
+"""
+
+from damond.core.attrs import Attrs
+from damond.core.context import Callback, Context
+from damond.core.kdamond import Clock, Kdamond, Sink, StopSource
+from damond.core.primitive import NoOptions, Primitive, Probe, SourceProbe
+from damond.core.regions import MIN_REGION_SZ, AddrRange, Region, Regions
+from damond.core.snapshot import Snapshot, Summary, TargetSnapshot, summarize
+from damond.core.target import Target
+
+__all__ = [
+    "MIN_REGION_SZ",
+    "AddrRange",
+    "Attrs",
+    "Callback",
+    "Clock",
+    "Context",
+    "Kdamond",
+    "NoOptions",
+    "Primitive",
+    "Probe",
+    "Region",
+    "Regions",
+    "Sink",
+    "Snapshot",
+    "SourceProbe",
+    "StopSource",
+    "Summary",
+    "Target",
+    "TargetSnapshot",
+    "summarize",
+]

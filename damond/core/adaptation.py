@@ -1,0 +1,232 @@
+"""Adaptive regions: age, merge, split, and fitting the regions to a changed address space.
+
+Semantics of mm/damon/core.c. Each departure is named where it is made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from damond.core.regions import MIN_REGION_SZ, AddrRange, Addrs, Region, Regions, align_down, align_up
+from damond.core.target import Target
+from damond.errors import InvalidRegionError
+
+_SPLIT_STEPS: Final = 10
+"""Regions are split at 1/10 to 9/10 of their size (damon_split_regions_of, Linux 5.15)."""
+
+
+def nr_regions(targets: Sequence[Target]) -> int:
+    """Count the regions of all targets."""
+    return sum(len(target.regions) for target in targets)
+
+
+def region_sz_limit(targets: Sequence[Target], min_nr_regions: int, min_region_sz: int = MIN_REGION_SZ) -> int:
+    """Bytes that no region may grow above by merging (damon_region_sz_limit, Linux 5.15)."""
+    total = sum(target.regions.total_sz for target in targets)
+    return max(total // min_nr_regions if min_nr_regions else total, min_region_sz)
+
+
+def evenly_split(whole: AddrRange, nr_pieces: int, min_region_sz: int = MIN_REGION_SZ) -> list[AddrRange]:
+    """Cut a range into pieces of equal size; the last one absorbs the remainder.
+
+    damon_va_evenly_split_region, Linux 5.15 (mm/damon/vaddr.c).
+
+    Raises:
+        InvalidRegionError: No pieces are asked for, or a piece would be smaller than ``min_region_sz``.
+    """
+    piece = align_down(whole.size // nr_pieces, min_region_sz) if nr_pieces > 0 else 0
+    if piece == 0:
+        raise InvalidRegionError(
+            f"[{whole.start:#x}, {whole.end:#x}) can't be cut into {nr_pieces} pieces of at least {min_region_sz} bytes"
+        )
+    starts = range(whole.start, whole.end - piece + 1, piece)
+    return [AddrRange(start, start + piece) for start in starts[:-1]] + [AddrRange(starts[-1], whole.end)]
+
+
+def initial_regions(
+    ranges: Sequence[AddrRange], min_nr_regions: int, min_region_sz: int = MIN_REGION_SZ
+) -> list[AddrRange]:
+    """Cut ranges so that about ``min_nr_regions`` pieces of equal size cover them all.
+
+    __damon_va_init_regions, Linux 5.15: a range smaller than one piece stays whole.
+    """
+    piece = max(sum(each.size for each in ranges) // min_nr_regions, min_region_sz)
+    pieces: list[AddrRange] = []
+    for each in ranges:
+        nr_pieces = each.size // piece
+        pieces += evenly_split(each, nr_pieces, min_region_sz) if nr_pieces > 1 else [each]
+    return pieces
+
+
+def age(regions: Regions, threshold: int) -> None:
+    """Count for how many aggregations each region has kept its access frequency, before the merge.
+
+    A change above ``threshold``, and one from or to no access at all, starts again at 0. The kernel does this
+    within every merge pass, so that a repeated merge ages twice; here it is done once per aggregation.
+    """
+    now, last = regions.nr_accesses, regions.last_nr_accesses
+    changed = np.abs(now.astype(np.int64) - last) > threshold
+    changed |= (now == 0) != (last == 0)
+    regions.age = np.where(changed, 0, regions.age + np.uint32(1)).astype(np.uint32)
+
+
+def merge(regions: Regions, threshold: int, sz_limit: int) -> None:
+    """Join neighbours of about the same access frequency, in one pass from low to high addresses.
+
+    damon_merge_regions_of, Linux 5.15: contiguous, at most ``threshold`` accesses apart (the grown region's
+    average counts) and together at most ``sz_limit`` bytes. nr_accesses and age become averages by size.
+    """
+    if len(regions) < 2:  # noqa: PLR2004
+        return
+    columns = (regions.start, regions.end, regions.nr_accesses, regions.last_nr_accesses, regions.age)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    start, end, nr, last, years = next(rows)
+    merged = []
+    for r_start, r_end, r_nr, r_last, r_age in rows:
+        if end == r_start and -threshold <= nr - r_nr <= threshold and r_end - start <= sz_limit:
+            sz_l, sz = end - start, r_end - start
+            if nr != r_nr:
+                nr = (nr * sz_l + r_nr * (sz - sz_l)) // sz
+            if years != r_age:
+                years = (years * sz_l + r_age * (sz - sz_l)) // sz
+            end = r_end
+        else:
+            merged.append((start, end, nr, last, years))
+            start, end, nr, last, years = r_start, r_end, r_nr, r_last, r_age
+    merged.append((start, end, nr, last, years))
+    if len(merged) < len(regions):
+        starts, ends, nrs, lasts, ages = map(list, zip(*merged, strict=True))
+        regions.assign(starts, ends, nrs, lasts, ages)
+
+
+def merge_targets(
+    targets: Sequence[Target], threshold: int, sz_limit: int, max_nr_regions: int, max_threshold: int
+) -> None:
+    """Merge the regions of all targets; while more than ``max_nr_regions`` remain, again with twice the threshold.
+
+    kdamond_merge_regions, Linux 6.11.
+    """
+    while True:
+        for target in targets:
+            merge(target.regions, threshold, sz_limit)
+        threshold = max(1, 2 * threshold)
+        if nr_regions(targets) <= max_nr_regions or threshold // 2 >= max_threshold:
+            return
+
+
+def split_at(regions: Regions, index: int, sz: int) -> None:
+    """Cut one region in two, ``sz`` bytes behind its start; both keep counters and age (damon_split_region_at)."""
+    at = np.array([int(regions.start[index]) + sz], np.uint64)
+    _cut(regions, np.array([index]), at)
+
+
+def _cut(regions: Regions, index: np.ndarray, at: Addrs) -> None:
+    """Cut ``regions[index]`` at the addresses ``at``; an index may occur more than once."""
+    order = np.argsort(at, kind="stable")
+    index, at = index[order], at[order]
+    regions.assign(
+        np.insert(regions.start, index + 1, at),
+        np.insert(regions.end, index, at),
+        np.insert(regions.nr_accesses, index, regions.nr_accesses[index]),
+        np.insert(regions.last_nr_accesses, index, regions.last_nr_accesses[index]),
+        np.insert(regions.age, index, regions.age[index]),
+        np.insert(regions.sampling_addr, index, regions.sampling_addr[index]),
+    )
+
+
+def split(regions: Regions, nr_subs: int, rng: np.random.Generator, min_region_sz: int = MIN_REGION_SZ) -> None:
+    """Cut every region at a random place, ``nr_subs - 1`` times; the left piece is what is cut again.
+
+    damon_split_regions_of, Linux 5.15: a region of at most two minimal ones stays whole, and a cut that would
+    leave an empty piece uses up its attempt.
+    """
+    remaining = regions.size
+    index, at = [], []
+    for _ in range(nr_subs - 1):
+        tenths = rng.integers(1, _SPLIT_STEPS, size=len(regions), dtype=np.uint64)
+        sub = remaining * tenths // np.uint64(_SPLIT_STEPS)
+        sub -= sub % np.uint64(min_region_sz)
+        chosen = np.flatnonzero((remaining > 2 * min_region_sz) & (sub > 0) & (sub < remaining))
+        index.append(chosen)
+        at.append(regions.start[chosen] + sub[chosen])
+        remaining[chosen] = sub[chosen]
+    if sum(map(len, index)):
+        _cut(regions, np.concatenate(index), np.concatenate(at))
+
+
+class Splitter:
+    """Splits the regions of a context once per aggregation, and remembers how many there were.
+
+    kdamond_split_regions, Linux 5.15, but for its memory of the last count, which is shared by all contexts there.
+    """
+
+    def __init__(self, rng: np.random.Generator, min_region_sz: int = MIN_REGION_SZ) -> None:
+        self._rng = rng
+        self._min_region_sz = min_region_sz
+        self._last_nr_regions = 0
+
+    def split(self, targets: Sequence[Target], max_nr_regions: int) -> None:
+        """Cut every region in two, or in three where the last cut changed nothing and there is room.
+
+        Nothing is cut above half of ``max_nr_regions``, so the number stays at most that.
+        """
+        count = nr_regions(targets)
+        if count > max_nr_regions // 2:
+            return
+        stuck = count == self._last_nr_regions and count < max_nr_regions // 3
+        for target in targets:
+            split(target.regions, 3 if stuck else 2, self._rng, self._min_region_sz)
+        self._last_nr_regions = count
+
+
+def set_ranges(regions: Regions, ranges: Sequence[AddrRange], min_region_sz: int = MIN_REGION_SZ) -> None:
+    """Fit the regions to changed ranges: what lies outside goes, what is new comes, the rest keeps its results.
+
+    damon_set_regions, Linux 6.1 (5.15 has it as damon_va_apply_three_regions and leaves inner holes). The first and
+    the last region that meet a range are stretched or cut to its bounds; holes between are filled.
+
+    Args:
+        regions: Changed in place.
+        ranges: Sorted by address and disjoint. Bytes; bounds are aligned outwards to ``min_region_sz``.
+        min_region_sz: Alignment. Bytes.
+
+    Raises:
+        InvalidRegionError: The ranges are unsorted or overlap once they are aligned.
+    """
+    rows: list[Region] = []
+    old = list(regions)
+    position = 0
+    for wanted in Regions(
+        AddrRange(align_down(r.start, min_region_sz), align_up(r.end, min_region_sz)) for r in ranges
+    ):
+        while position < len(old) and old[position].end <= wanted.start:
+            position += 1
+        inside = []
+        while position < len(old) and old[position].start < wanted.end:
+            inside.append(old[position])
+            position += 1
+        rows += _fit(inside, wanted)
+    regions.assign(
+        [r.start for r in rows],
+        [r.end for r in rows],
+        [r.nr_accesses for r in rows],
+        [r.last_nr_accesses for r in rows],
+        [r.age for r in rows],
+        [r.sampling_addr for r in rows],
+    )
+
+
+def _fit(inside: list[Region], wanted: Region) -> list[Region]:
+    """Make the regions that meet one range cover exactly that range."""
+    if not inside:
+        return [wanted]
+    rows: list[Region] = []
+    for row in inside:
+        start = row.start if rows else wanted.start
+        if rows and rows[-1].end < start:
+            rows.append(Region(rows[-1].end, start))
+        rows.append(replace(row, start=start))
+    rows[-1] = replace(rows[-1], end=wanted.end)
+    return rows

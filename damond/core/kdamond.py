@@ -1,0 +1,192 @@
+"""The monitoring loop (``kdamond_fn``)."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import numpy as np
+
+from damond.core import adaptation
+from damond.core.context import Context
+from damond.core.primitive import Primitive
+from damond.core.snapshot import Snapshot, TargetSnapshot
+from damond.units import NSEC_PER_USEC
+
+_NSEC_PER_SEC: Final = 1_000_000_000
+
+
+class Clock(Protocol):
+    """Where the loop's time comes from."""
+
+    def wall_ns(self) -> int:
+        """Return Unix time. Nanoseconds."""
+
+    def monotonic_ns(self) -> int:
+        """Return a time that never steps. Nanoseconds."""
+
+    def cpu_us(self) -> int:
+        """Return the CPU time that the monitoring has used. Microseconds."""
+
+
+class StopSource(Protocol):
+    """Sleeping and listening are one thing (``kdamond_need_stop``)."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait that long, or until the monitoring is to stop: then return True at once."""
+
+
+class Sink(Protocol):
+    """Who takes what the monitoring finds."""
+
+    def started(self, ctx: Context) -> None:
+        """Take note that the regions are there and sampling begins."""
+
+    def aggregated(self, snapshot: Snapshot) -> None:
+        """Take the result of one aggregation."""
+
+
+class Kdamond:
+    """Monitors one context until it is told to stop, a callback says so, or no target is left.
+
+    Attributes:
+        ctx: The context.
+        end_reason: Why the loop ended: ``requested``, ``callback`` or ``target_gone``.
+    """
+
+    def __init__(self, ctx: Context, primitive: Primitive, *, clock: Clock, stop: StopSource, sink: Sink) -> None:
+        self.ctx = ctx
+        self.end_reason = ""
+        self._primitive = primitive
+        self._clock = clock
+        self._stop = stop
+        self._sink = sink
+        self._splitter = adaptation.Splitter(ctx.rng, ctx.min_region_sz)
+        # 5.15 ends without valid targets only where the primitive can tell (A kernel primitive leaves the hook NULL).
+        self._tells_validity = type(primitive).target_valid is not Primitive.target_valid
+        self._window_samples = 0
+        self._overruns = 0
+
+    def run(self) -> str:
+        """Monitor; return ``end_reason``.
+
+        Raises:
+            Exception: Whatever the primitive or a callback raises. ``Primitive.cleanup`` has been called then.
+        """
+        try:
+            self._primitive.init(self.ctx)
+            self._sink.started(self.ctx)
+            if self._callback(self.ctx.callback.before_start):
+                self.end_reason = "callback"
+            self._loop()
+            self._deliver_unfinished()
+            self._callback(self.ctx.callback.before_terminate)
+        finally:
+            self._primitive.cleanup(self.ctx)
+        return self.end_reason
+
+    def _loop(self) -> None:
+        ctx, primitive = self.ctx, self._primitive
+        sz_limit = ctx.region_sz_limit()
+        self._begin_window()
+        self._deadline_ns = self._clock.monotonic_ns()
+        update_at = ctx.attrs.samples_per_update
+        while not self._need_stop():
+            primitive.prepare_access_checks(ctx)
+            if self._wait():
+                self.end_reason = "requested"
+                break
+            max_nr_accesses = primitive.check_accesses(ctx)
+            ctx.passed_samples += 1
+            self._window_samples += 1
+            if self._callback(ctx.callback.after_sampling):
+                self.end_reason = "callback"
+            if self._window_samples >= ctx.attrs.samples_per_aggr:
+                self._aggregate(max_nr_accesses, sz_limit)
+            if ctx.passed_samples >= update_at:
+                primitive.update(ctx)
+                sz_limit = ctx.region_sz_limit()
+                update_at = ctx.passed_samples + ctx.attrs.samples_per_update
+
+    def _need_stop(self) -> bool:
+        if self.end_reason:
+            return True
+        if self._tells_validity and not any(map(self._primitive.target_valid, self.ctx.targets)):
+            self.end_reason = "target_gone"
+            return True
+        return False
+
+    def _wait(self) -> bool:
+        """Wait for the end of the sample; one with less than half its interval left is late and gets a whole one."""
+        sample_ns = self.ctx.attrs.sample_interval * NSEC_PER_USEC
+        now_ns = self._clock.monotonic_ns()
+        self._deadline_ns += sample_ns
+        if self._deadline_ns - now_ns < sample_ns // 2:
+            self._overruns += 1
+            self._deadline_ns = now_ns + sample_ns
+        return self._stop.wait((self._deadline_ns - now_ns) / _NSEC_PER_SEC)
+
+    def _aggregate(self, max_nr_accesses: int, sz_limit: int) -> None:
+        ctx = self.ctx
+        threshold = max_nr_accesses // 10
+        for target in ctx.targets:
+            adaptation.age(target.regions, threshold)
+        adaptation.merge_targets(ctx.targets, threshold, sz_limit, ctx.attrs.max_nr_regions, ctx.attrs.samples_per_aggr)
+        if self._callback(ctx.callback.after_aggregation):
+            self.end_reason = "callback"
+        self._sink.aggregated(self._snapshot(partial=False))
+        self._begin_window()
+        for target in ctx.targets:
+            regions = target.regions
+            regions.last_nr_accesses, regions.nr_accesses = (
+                regions.nr_accesses,
+                np.zeros_like(regions.nr_accesses),
+            )
+        self._splitter.split(ctx.targets, ctx.attrs.max_nr_regions)
+        self._primitive.reset_aggregated(ctx)
+
+    def _deliver_unfinished(self) -> None:
+        """Deliver what the unfinished aggregation has counted, without a merge that would average it away."""
+        if self._window_samples:
+            self._sink.aggregated(self._snapshot(partial=True))
+
+    def _begin_window(self) -> None:
+        self._window_start_ns = self._clock.monotonic_ns()
+        self._window_cpu_us = self._clock.cpu_us()
+        self._window_samples = self._overruns = 0
+        self.ctx.checks = self.ctx.unknown = 0
+
+    def _snapshot(self, *, partial: bool) -> Snapshot:
+        ctx, attrs = self.ctx, self.ctx.attrs
+        end_ns = self._clock.wall_ns()
+        return Snapshot(
+            context=ctx.name,
+            primitive=self._primitive.name,
+            # From the clock that never steps: a window is as long as it was, whatever was done to Unix time.
+            start_ns=end_ns - (self._clock.monotonic_ns() - self._window_start_ns),
+            end_ns=end_ns,
+            sample_us=attrs.sample_interval,
+            aggr_us=attrs.aggr_interval,
+            update_us=attrs.primitive_update_interval,
+            min_nr_regions=attrs.min_nr_regions,
+            max_nr_regions=attrs.max_nr_regions,
+            max_nr_accesses=self._window_samples,
+            granularity=self._primitive.granularity,
+            checks=ctx.checks,
+            unknown=ctx.unknown,
+            cpu_us=self._clock.cpu_us() - self._window_cpu_us,
+            overruns=self._overruns,
+            partial=partial,
+            targets=tuple(
+                TargetSnapshot(
+                    target.id,
+                    target.pid,
+                    target.regions.start.copy(),
+                    target.regions.size,
+                    target.regions.nr_accesses.copy(),
+                    target.regions.age.copy(),
+                )
+                for target in ctx.targets
+            ),
+        )
+
+    def _callback(self, function: Callable[[Context], object] | None) -> bool:
+        return function is not None and bool(function(self.ctx))

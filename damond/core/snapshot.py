@@ -1,0 +1,158 @@
+"""What one aggregation found, and what it sums up to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from damond.core.regions import Addrs, Counts
+from damond.units import NSEC_PER_USEC, USEC_PER_SEC
+
+IDLE_PERCENTILES: Final = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100)
+"""The percentiles of ``Summary.idle_ms``; DAMON_STAT gives all of 0 to 100."""
+
+_USEC_PER_MSEC: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSnapshot:
+    """The regions of one target at the end of an aggregation: columns of equal length, sorted by address.
+
+    Attributes:
+        id: The target.
+        pid: The process behind it, or None.
+        start: uint64, first address of each region. Bytes.
+        size: uint64. Bytes.
+        nr_accesses: uint32, samples of the window in which the region was found accessed.
+        age: uint32, aggregations for which the access frequency has been about the same.
+    """
+
+    id: int
+    pid: int | None
+    start: Addrs
+    size: Addrs
+    nr_accesses: Counts
+    age: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What one aggregation found (the kernel's tracepoint ``damon_aggregated``), with its circumstances.
+
+    Attributes:
+        context: Name of the context.
+        primitive: Name of the primitive.
+        start_ns: Begin of the window, Unix time. Nanoseconds.
+        end_ns: End of the window, Unix time. Nanoseconds.
+        sample_us: Sampling interval asked for. Microseconds.
+        aggr_us: Aggregation interval asked for; the real one is ``end_ns - start_ns``. Microseconds.
+        update_us: Primitive update interval. Microseconds.
+        min_nr_regions: Least number of regions.
+        max_nr_regions: Greatest number of regions.
+        max_nr_accesses: Samples in this window: what ``nr_accesses`` is to be compared with.
+        granularity: Bytes that one check looks at; 0 is the whole mapping.
+        checks: Access checks made in the window.
+        unknown: How many of them could say nothing (the page could not be marked): counted as no access.
+        cpu_us: CPU time of the worker in the window. Microseconds.
+        overruns: Samples in the window that began late.
+        partial: The monitoring ended before the window was full.
+        targets: What was found, per target.
+    """
+
+    context: str
+    primitive: str
+    start_ns: int
+    end_ns: int
+    sample_us: int
+    aggr_us: int
+    update_us: int
+    min_nr_regions: int
+    max_nr_regions: int
+    max_nr_accesses: int
+    granularity: int
+    checks: int
+    unknown: int
+    cpu_us: int
+    overruns: int
+    partial: bool
+    targets: tuple[TargetSnapshot, ...]
+
+    @property
+    def nr_regions(self) -> int:
+        """Regions of all targets."""
+        return sum(len(target.start) for target in self.targets)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes monitored."""
+        return sum(int(target.size.sum()) for target in self.targets)
+
+    @property
+    def accessed_bytes(self) -> int:
+        """Bytes of the regions with any access: the working set of this window."""
+        return sum(int(target.size[target.nr_accesses > 0].sum()) for target in self.targets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A context in a few numbers, as the kernel's DAMON_STAT gives them.
+
+    Attributes:
+        context: Name of the context.
+        end_ns: Unix time of the newest snapshot in it. Nanoseconds.
+        total_bytes: Bytes monitored.
+        accessed_bytes: Bytes of regions with any access in the newest window.
+        bandwidth_bps: Estimate of the memory traffic: sum of size * nr_accesses over the aggregation. Bytes per second.
+        idle_ms: Percentile of memory (by bytes) -> for how long it has been idle; negative: for how long it has
+            been accessed at about the same rate. Milliseconds.
+        nr_regions: Regions of all targets.
+        checks_per_s: Access checks per second.
+        cpu_fraction: CPU time of the worker per time, 0.01 = 1 % of one CPU.
+    """
+
+    context: str
+    end_ns: int
+    total_bytes: int
+    accessed_bytes: int
+    bandwidth_bps: int
+    idle_ms: Mapping[int, int] = field(default_factory=dict)
+    nr_regions: int
+    checks_per_s: float
+    cpu_fraction: float
+
+
+def summarize(snapshot: Snapshot) -> Summary:
+    """Sum up one snapshot by the formulas of DAMON_STAT (mm/damon/stat.c, Linux 6.17)."""
+    span_us = max((snapshot.end_ns - snapshot.start_ns) // NSEC_PER_USEC, 1)
+    size = np.concatenate([np.zeros(0, np.uint64), *(target.size for target in snapshot.targets)])
+    nr_accesses = np.concatenate([np.zeros(0, np.uint32), *(target.nr_accesses for target in snapshot.targets)])
+    age = np.concatenate([np.zeros(0, np.uint32), *(target.age for target in snapshot.targets)])
+    accesses_sz = int((size.astype(np.float64) * nr_accesses).sum())
+    return Summary(
+        context=snapshot.context,
+        end_ns=snapshot.end_ns,
+        total_bytes=snapshot.total_bytes,
+        accessed_bytes=snapshot.accessed_bytes,
+        bandwidth_bps=accesses_sz * USEC_PER_SEC // span_us,
+        idle_ms=_idle_percentiles(size, nr_accesses, age, snapshot.aggr_us),
+        nr_regions=snapshot.nr_regions,
+        checks_per_s=snapshot.checks * USEC_PER_SEC / span_us,
+        cpu_fraction=snapshot.cpu_us / span_us,
+    )
+
+
+def _idle_percentiles(size: Addrs, nr_accesses: Counts, age: Counts, aggr_us: int) -> dict[int, int]:
+    """Sort bytes by idle time and read the idle time at each percentile. Milliseconds."""
+    if not len(size):
+        return {}
+    idle_us = (age.astype(np.int64) + 1) * aggr_us
+    idle_us[nr_accesses > 0] *= -1
+    order = np.argsort(idle_us, kind="stable")
+    reached = np.cumsum(size[order].astype(np.float64))
+    rows = np.searchsorted(reached, [reached[-1] * p / 100 for p in IDLE_PERCENTILES])
+    rows = np.minimum(rows, len(order) - 1)
+    return {
+        percentile: int(idle_us[order[row]]) // _USEC_PER_MSEC
+        for percentile, row in zip(IDLE_PERCENTILES, rows.tolist(), strict=True)
+    }

@@ -1,0 +1,39 @@
+"""The hooks that a plugin may implement.
+
+A plugin is a module (or object) that an entry point of the group ``damond`` names. It says for which version
+of this contract it was written, and implements hooks::
+
+    from damond.plugin import hookimpl
+
+    damond_api_version = 1
+
+    @hookimpl
+    def damond_primitives():
+        return [MyPrimitive]
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pluggy
+
+from damond.core import Primitive
+
+PROJECT: Final = "damond"
+"""The pluggy project and the entry-point group."""
+
+API_VERSION: Final = 1
+"""The version of the plugin contract: hooks, ``Primitive``, and what of ``damond.core`` a primitive works on."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def damond_primitives() -> Sequence[type[Primitive]]:  # type: ignore[empty-body]
+    """Offer primitives, so that a context can select them by name.
+
+    Called once per process, in the supervisor and in every worker, before any context exists: keep it cheap and do
+    not touch the system (``Primitive.init`` is the place for that). A name that is already taken is refused, with
+    both owners named; damond never picks one.
+    """

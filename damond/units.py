@@ -1,0 +1,90 @@
+"""Microseconds and bytes: parsed from what people write, printed for people to read.
+
+Inside damond an interval is an ``int`` of microseconds and a size an ``int`` of
+bytes. Text exists at the edges only: configuration, command line, pictures.
+"""
+
+import mmap
+import re
+from typing import Final, NewType
+
+from damond.errors import InvalidUnitError
+
+Usec = NewType("Usec", int)
+"""An interval in microseconds."""
+
+PAGE_SIZE: Final = mmap.PAGESIZE
+"""Bytes of one page of this machine."""
+
+USEC_PER_SEC: Final = 1_000_000
+NSEC_PER_USEC: Final = 1_000
+
+_USEC: Final = {
+    "us": 1,
+    "ms": 1_000,
+    "s": USEC_PER_SEC,
+    "min": 60 * USEC_PER_SEC,
+    "m": 60 * USEC_PER_SEC,
+    "h": 3600 * USEC_PER_SEC,
+}
+_BYTES: Final = {
+    unit: 1024**power
+    for power, units in enumerate([("B", ""), ("K", "KiB"), ("M", "MiB"), ("G", "GiB"), ("T", "TiB"), ("P", "PiB")])
+    for unit in units
+}
+_QUANTITY: Final = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+
+
+def _quantity(text: str, units: dict[str, int], default_unit: str | None, what: str) -> int:
+    known = ", ".join(unit for unit in units if unit)
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise InvalidUnitError(text, f"is not {what}", hint=f"write a number and a unit: {known}")
+    number, unit = match[1].replace(",", "").replace("_", ""), match[2] or default_unit
+    if unit is None or unit not in units:
+        raise InvalidUnitError(
+            text,
+            f"has {'no' if unit is None else 'an unknown'} unit",
+            hint=f"write a number and a unit: {known}",
+        )
+    value = float(number) * units[unit] if "." in number else int(number) * units[unit]
+    return round(value)
+
+
+def parse_interval(text: str | int) -> Usec:
+    """Read an interval such as ``"5ms"``; a bare ``int`` is microseconds already.
+
+    Raises:
+        InvalidUnitError: The text is no number with one of the units us, ms, s, min, h.
+    """
+    if isinstance(text, int):
+        return Usec(text)
+    return Usec(_quantity(text, _USEC, None, "an interval"))
+
+
+def parse_size(text: str | int) -> int:
+    """Read a size such as ``"32MiB"`` or ``"4096"``; units are powers of 1024. Bytes.
+
+    Raises:
+        InvalidUnitError: The text is no number with one of the units B, K, M, G, T, P (or KiB, MiB, ...).
+    """
+    if isinstance(text, int):
+        return text
+    return _quantity(text, _BYTES, "B", "a size")
+
+
+def format_interval(usec: float) -> str:
+    """Write microseconds for people, in the largest unit that leaves a number of at least one."""
+    for unit in ("h", "min", "s", "ms"):
+        if abs(usec) >= _USEC[unit]:
+            return f"{usec / _USEC[unit]:.4g} {unit}"
+    return f"{usec:.4g} us"
+
+
+def format_size(sz_bytes: float) -> str:
+    """Write bytes for people: three significant digits and a binary unit."""
+    for unit in ("PiB", "TiB", "GiB", "MiB", "KiB"):
+        if abs(sz_bytes) >= _BYTES[unit]:
+            number = sz_bytes / _BYTES[unit]
+            return f"{number:.0f} {unit}" if abs(number) >= 100 else f"{number:.3g} {unit}"  # noqa: PLR2004
+    return f"{sz_bytes:.0f} B"
