@@ -74,6 +74,7 @@ class InvalidAttrsError(DamondError, ValueError):
     code = "invalid_attrs"
     errno = errno.EINVAL
     exit_code = os.EX_USAGE
+    field = ""
 
     def __init__(self, field: str, value: object, reason: str, *, hint: str = "") -> None:
         super().__init__(f"{field} = {value}: {reason}", hint=hint)
@@ -153,6 +154,7 @@ class SourceUnavailableError(DamondError):
     code = "source_unavailable"
     errno = errno.EOPNOTSUPP
     exit_code = os.EX_UNAVAILABLE
+    source = ""
 
     def __init__(self, source: str, message: str, *, hint: str) -> None:
         super().__init__(f"{source}: {message}", hint=hint)
@@ -184,6 +186,7 @@ class ConfigError(DamondError):
     code = "config"
     errno = errno.EINVAL
     exit_code = os.EX_CONFIG
+    problems: tuple[str, ...] = ()
 
     def __init__(self, message: str, problems: Sequence[str] = (), *, hint: str = "") -> None:
         super().__init__("\n".join([message, *(f"  - {problem}" for problem in problems)]), hint=hint)
@@ -259,7 +262,7 @@ def _subclasses(cls: type[DamondError]) -> Iterator[type[DamondError]]:
 
 def from_code(code: str, message: str, hint: str) -> DamondError:
     """Rebuild an error that crossed a process boundary: the same class where the code has one."""
-    classes = {cls.code: cls for cls in _subclasses(DamondError) if cls is not RemoteError}
+    classes = {cls.code: cls for cls in _subclasses(DamondError) if "code" in vars(cls)}
     cls = UnknownNameError if code.startswith("unknown_") else classes.get(code)
     if cls is None:
         return RemoteError(message, hint=hint, code=code)

@@ -76,8 +76,11 @@ def parse_size(text: str | int) -> int:
 def format_interval(usec: float) -> str:
     """Write microseconds for people, in the largest unit that leaves a number of at least one."""
     for unit in ("h", "min", "s", "ms"):
-        if abs(usec) >= _USEC[unit]:
-            return f"{usec / _USEC[unit]:.4g} {unit}"
+        number = usec / _USEC[unit]
+        if abs(number) >= 10_000:  # noqa: PLR2004 - from here on .4g would write an exponent
+            return f"{number:.0f} {unit}"
+        if abs(number) >= 1:
+            return f"{number:.4g} {unit}"
     return f"{usec:.4g} us"
 
 

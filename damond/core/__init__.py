@@ -7,9 +7,9 @@ request to stop and whoever takes the results come in as arguments.
 from damond.core.attrs import Attrs
 from damond.core.context import Callback, Context
 from damond.core.kdamond import Clock, Kdamond, Sink, StopSource
-from damond.core.primitive import NoOptions, Primitive, Probe, SourceProbe
+from damond.core.primitive import NoOptions, Primitive, Probe, SourceProbe, Window
 from damond.core.regions import MIN_REGION_SZ, AddrRange, Region, Regions
-from damond.core.snapshot import Snapshot, Summary, TargetSnapshot, summarize
+from damond.core.snapshot import Origin, Snapshot, Summary, TargetSnapshot, summarize
 from damond.core.target import Target
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Context",
     "Kdamond",
     "NoOptions",
+    "Origin",
     "Primitive",
     "Probe",
     "Region",
@@ -32,5 +33,6 @@ __all__ = [
     "Summary",
     "Target",
     "TargetSnapshot",
+    "Window",
     "summarize",
 ]

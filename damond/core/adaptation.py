@@ -9,9 +9,12 @@ from typing import Final
 
 import numpy as np
 
+from damond.core.attrs import Attrs
 from damond.core.regions import MIN_REGION_SZ, AddrRange, Addrs, Region, Regions, align_down, align_up
 from damond.core.target import Target
 from damond.errors import InvalidRegionError
+
+_BP: Final = 10_000
 
 _SPLIT_STEPS: Final = 10
 """Regions are split at 1/10 to 9/10 of their size (damon_split_regions_of, Linux 5.15)."""
@@ -181,6 +184,18 @@ class Splitter:
         self._last_nr_regions = count
 
 
+def convert_results(regions: Regions, old: Attrs, new: Attrs) -> None:
+    """Express counters and ages in new intervals, so that results survive a change of attributes.
+
+    damon_update_monitoring_result, Linux 6.3: by way of 1/10,000 of the possible accesses, rounded down.
+    """
+    for name in ("nr_accesses", "last_nr_accesses"):
+        share_bp = getattr(regions, name).astype(np.uint64) * np.uint64(_BP) // np.uint64(old.samples_per_aggr)
+        setattr(regions, name, (share_bp * np.uint64(new.samples_per_aggr) // np.uint64(_BP)).astype(np.uint32))
+    age_us = regions.age.astype(np.uint64) * np.uint64(old.aggr_interval)
+    regions.age = (age_us // np.uint64(new.aggr_interval)).astype(np.uint32)
+
+
 def set_ranges(regions: Regions, ranges: Sequence[AddrRange], min_region_sz: int = MIN_REGION_SZ) -> None:
     """Fit the regions to changed ranges: what lies outside goes, what is new comes, the rest keeps its results.
 
@@ -208,14 +223,7 @@ def set_ranges(regions: Regions, ranges: Sequence[AddrRange], min_region_sz: int
             inside.append(old[position])
             position += 1
         rows += _fit(inside, wanted)
-    regions.assign(
-        [r.start for r in rows],
-        [r.end for r in rows],
-        [r.nr_accesses for r in rows],
-        [r.last_nr_accesses for r in rows],
-        [r.age for r in rows],
-        [r.sampling_addr for r in rows],
-    )
+    regions.assign_rows(rows)
 
 
 def _fit(inside: list[Region], wanted: Region) -> list[Region]:

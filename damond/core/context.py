@@ -63,6 +63,7 @@ class Context:
         targets: What is watched, in the user's order.
         callback: What to call at the events of the monitoring.
         rng: The only source of chance of this context.
+        waits_for_targets: Go on without any target, until some come.
         min_region_sz: Least size and alignment of regions. Bytes.
         passed_samples: Samples since the start; the primitive's measure of time, if it wants a reproducible one.
         checks: Access checks made since the last aggregation; counted by the primitive.
@@ -74,6 +75,7 @@ class Context:
     targets: list[Target] = field(default_factory=list)
     callback: Callback = field(default_factory=Callback)
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    waits_for_targets: bool = False
     min_region_sz: int = MIN_REGION_SZ
     passed_samples: int = 0
     checks: int = 0

@@ -1,17 +1,22 @@
 """The monitoring loop (``kdamond_fn``)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import numpy as np
 
 from damond.core import adaptation
+from damond.core.attrs import Attrs
 from damond.core.context import Context
-from damond.core.primitive import Primitive
+from damond.core.primitive import Primitive, Window
 from damond.core.snapshot import Snapshot, TargetSnapshot
-from damond.units import NSEC_PER_USEC
+from damond.core.target import Target
+from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
 _NSEC_PER_SEC: Final = 1_000_000_000
+
+_REST_S: Final = 0.1
+"""How soon a context that is paused or without targets takes note of a request. Seconds."""
 
 
 class Clock(Protocol):
@@ -37,11 +42,14 @@ class StopSource(Protocol):
 class Sink(Protocol):
     """Who takes what the monitoring finds."""
 
-    def started(self, ctx: Context) -> None:
+    def started(self, ctx: Context, primitive: Primitive) -> None:
         """Take note that the regions are there and sampling begins."""
 
     def aggregated(self, snapshot: Snapshot) -> None:
         """Take the result of one aggregation."""
+
+    def tuned(self, ctx: Context, old: Attrs) -> None:
+        """Take note that the attributes have changed."""
 
 
 class Kdamond:
@@ -50,6 +58,7 @@ class Kdamond:
     Attributes:
         ctx: The context.
         end_reason: Why the loop ended: ``requested``, ``callback`` or ``target_gone``.
+        paused: Whether sampling rests.
     """
 
     def __init__(self, ctx: Context, primitive: Primitive, *, clock: Clock, stop: StopSource, sink: Sink) -> None:
@@ -62,6 +71,9 @@ class Kdamond:
         self._splitter = adaptation.Splitter(ctx.rng, ctx.min_region_sz)
         # 5.15 ends without valid targets only where the primitive can tell (A kernel primitive leaves the hook NULL).
         self._tells_validity = type(primitive).target_valid is not Primitive.target_valid
+        self.paused = False
+        self._calls: list[Callable[[], None]] = []
+        self._deadline_ns = 0
         self._window_samples = 0
         self._overruns = 0
 
@@ -73,10 +85,14 @@ class Kdamond:
         """
         try:
             self._primitive.init(self.ctx)
-            self._sink.started(self.ctx)
+            self._sink.started(self.ctx, self._primitive)
             if self._callback(self.ctx.callback.before_start):
                 self.end_reason = "callback"
-            self._loop()
+            self._begin_window()
+            if self._primitive.owns_regions:
+                self._collect_loop()
+            else:
+                self._loop()
             self._deliver_unfinished()
             self._callback(self.ctx.callback.before_terminate)
         finally:
@@ -85,11 +101,11 @@ class Kdamond:
 
     def _loop(self) -> None:
         ctx, primitive = self.ctx, self._primitive
-        sz_limit = ctx.region_sz_limit()
-        self._begin_window()
         self._deadline_ns = self._clock.monotonic_ns()
-        update_at = ctx.attrs.samples_per_update
+        self._plan_update()
         while not self._need_stop():
+            if self._rests():
+                continue
             primitive.prepare_access_checks(ctx)
             if self._wait():
                 self.end_reason = "requested"
@@ -100,16 +116,93 @@ class Kdamond:
             if self._callback(ctx.callback.after_sampling):
                 self.end_reason = "callback"
             if self._window_samples >= ctx.attrs.samples_per_aggr:
-                self._aggregate(max_nr_accesses, sz_limit)
-            if ctx.passed_samples >= update_at:
+                self._aggregate(max_nr_accesses)
+            if ctx.passed_samples >= self._update_at:
                 primitive.update(ctx)
-                sz_limit = ctx.region_sz_limit()
-                update_at = ctx.passed_samples + ctx.attrs.samples_per_update
+                self._plan_update()
+
+    def _plan_update(self) -> None:
+        """Refresh what holds until the next update: its time, and the greatest size of a region."""
+        self._sz_limit = self.ctx.region_sz_limit()
+        self._update_at = self.ctx.passed_samples + self.ctx.attrs.samples_per_update
+
+    def _collect_loop(self) -> None:
+        """Deliver what somebody else, who adapts the regions too, has aggregated."""
+        ctx = self.ctx
+        self._plan_update()
+        while not self._need_stop():
+            if self._rests():
+                continue
+            if self._stop.wait(ctx.attrs.aggr_interval / 2 / USEC_PER_SEC):
+                self.end_reason = "requested"
+                break
+            for window in self._primitive.collect(ctx):
+                ctx.passed_samples += window.max_nr_accesses
+                ctx.checks = window.checks
+                if self._callback(ctx.callback.after_aggregation):
+                    self.end_reason = "callback"
+                self._sink.aggregated(self._snapshot(window=window))
+                self._begin_window()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have the loop call a function between two samples (``damon_call``); from the loop's own thread only.
+
+        The :class:`StopSource` listens while the loop waits, so that is where requests come in.
+        """
+        self._calls.append(function)
+
+    def tune(self, attrs: Attrs) -> None:
+        """Change the attributes; what was counted with the old ones is converted. Use it through :meth:`call`.
+
+        Raises:
+            DamondError: The primitive can't take them; nothing has changed.
+        """
+        ctx, old, new = self.ctx, self.ctx.attrs, self._primitive.tune(self.ctx, attrs)
+        for target in ctx.targets:
+            adaptation.convert_results(target.regions, old, new)
+        self._window_samples = self._window_samples * new.samples_per_aggr // old.samples_per_aggr
+        ctx.attrs = new
+        self._plan_update()
+        self._sink.tuned(ctx, old)
+
+    def retarget(self, targets: Sequence[Target]) -> None:
+        """Replace the targets; those whose id stays keep their regions. Use it through :meth:`call`.
+
+        Raises:
+            DamondError: The primitive can't change its targets.
+        """
+        kept = {target.id: target for target in self.ctx.targets}
+        self.ctx.targets[:] = [kept.get(target.id, target) for target in targets]
+        self._primitive.retarget(self.ctx)
+        self._plan_update()
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop sampling until it is resumed; what was counted so far is delivered. Use it through :meth:`call`."""
+        if paused and not self.paused:
+            self._deliver_unfinished()
+        self.paused = paused
+        self._begin_window()
+
+    def _rests(self) -> bool:
+        """Do what was asked for between two samples; wait a little if there is nothing to sample."""
+        while self._calls:
+            self._calls.pop(0)()
+        if not self.paused and (self.ctx.targets or not self.ctx.waits_for_targets):
+            return False
+        if self._stop.wait(_REST_S):
+            self.end_reason = "requested"
+        self._begin_window()
+        self._deadline_ns = self._clock.monotonic_ns()
+        return True
 
     def _need_stop(self) -> bool:
         if self.end_reason:
             return True
-        if self._tells_validity and not any(map(self._primitive.target_valid, self.ctx.targets)):
+        if (
+            self._tells_validity
+            and not self.ctx.waits_for_targets
+            and not any(map(self._primitive.target_valid, self.ctx.targets))
+        ):
             self.end_reason = "target_gone"
             return True
         return False
@@ -124,15 +217,17 @@ class Kdamond:
             self._deadline_ns = now_ns + sample_ns
         return self._stop.wait((self._deadline_ns - now_ns) / _NSEC_PER_SEC)
 
-    def _aggregate(self, max_nr_accesses: int, sz_limit: int) -> None:
+    def _aggregate(self, max_nr_accesses: int) -> None:
         ctx = self.ctx
         threshold = max_nr_accesses // 10
         for target in ctx.targets:
             adaptation.age(target.regions, threshold)
-        adaptation.merge_targets(ctx.targets, threshold, sz_limit, ctx.attrs.max_nr_regions, ctx.attrs.samples_per_aggr)
+        adaptation.merge_targets(
+            ctx.targets, threshold, self._sz_limit, ctx.attrs.max_nr_regions, ctx.attrs.samples_per_aggr
+        )
         if self._callback(ctx.callback.after_aggregation):
             self.end_reason = "callback"
-        self._sink.aggregated(self._snapshot(partial=False))
+        self._sink.aggregated(self._snapshot())
         self._begin_window()
         for target in ctx.targets:
             regions = target.regions
@@ -145,34 +240,40 @@ class Kdamond:
 
     def _deliver_unfinished(self) -> None:
         """Deliver what the unfinished aggregation has counted, without a merge that would average it away."""
-        if self._window_samples:
+        if self._window_samples and not self._primitive.owns_regions:
             self._sink.aggregated(self._snapshot(partial=True))
+
+    def _cpu_us(self) -> int:
+        return self._clock.cpu_us() + self._primitive.cpu_us()
 
     def _begin_window(self) -> None:
         self._window_start_ns = self._clock.monotonic_ns()
-        self._window_cpu_us = self._clock.cpu_us()
+        self._window_cpu_us = self._cpu_us()
         self._window_samples = self._overruns = 0
         self.ctx.checks = self.ctx.unknown = 0
 
-    def _snapshot(self, *, partial: bool) -> Snapshot:
+    def _snapshot(self, *, partial: bool = False, window: Window | None = None) -> Snapshot:
         ctx, attrs = self.ctx, self.ctx.attrs
         end_ns = self._clock.wall_ns()
+        # From the clock that never steps: a window is as long as it was, whatever was done to Unix time.
+        start_ns = end_ns - (self._clock.monotonic_ns() - self._window_start_ns)
+        if window is None:
+            window = Window(start_ns, end_ns, self._window_samples, ctx.checks)
         return Snapshot(
             context=ctx.name,
             primitive=self._primitive.name,
-            # From the clock that never steps: a window is as long as it was, whatever was done to Unix time.
-            start_ns=end_ns - (self._clock.monotonic_ns() - self._window_start_ns),
-            end_ns=end_ns,
+            start_ns=window.start_ns,
+            end_ns=window.end_ns,
             sample_us=attrs.sample_interval,
             aggr_us=attrs.aggr_interval,
             update_us=attrs.primitive_update_interval,
             min_nr_regions=attrs.min_nr_regions,
             max_nr_regions=attrs.max_nr_regions,
-            max_nr_accesses=self._window_samples,
+            max_nr_accesses=window.max_nr_accesses,
             granularity=self._primitive.granularity,
-            checks=ctx.checks,
+            checks=window.checks,
             unknown=ctx.unknown,
-            cpu_us=self._clock.cpu_us() - self._window_cpu_us,
+            cpu_us=self._cpu_us() - self._window_cpu_us,
             overruns=self._overruns,
             partial=partial,
             targets=tuple(

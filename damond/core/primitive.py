@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from damond.core.attrs import Attrs
 from damond.core.regions import MIN_REGION_SZ
+from damond.errors import UsageError
 
 if TYPE_CHECKING:  # a context holds a primitive, and a primitive works on contexts
     from damond.core.context import Context
@@ -60,6 +61,23 @@ class NoOptions:
     """The options of a primitive that has none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One aggregation that a primitive which owns its regions has collected.
+
+    Attributes:
+        start_ns: Begin, Unix time. Nanoseconds.
+        end_ns: End, Unix time. Nanoseconds.
+        max_nr_accesses: Samples in it.
+        checks: Access checks made in it.
+    """
+
+    start_ns: int
+    end_ns: int
+    max_nr_accesses: int
+    checks: int
+
+
 class Primitive(ABC):
     """How to find out what was accessed in one kind of address space (``struct damon_primitive``).
 
@@ -73,12 +91,15 @@ class Primitive(ABC):
         Options: A frozen dataclass with the options; see :mod:`damond.plugin.options`.
         auto_rank: Place in the order in which ``primitive = "auto"`` tries primitives, lowest first; None: never.
         process_targets: Whether target ids are pids.
+        owns_regions: Whether somebody else samples, merges and splits (the kernel's DAMON): the loop then only waits
+            and calls :meth:`collect`.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions
     auto_rank: ClassVar[int | None] = None
     process_targets: ClassVar[bool] = False
+    owns_regions: ClassVar[bool] = False
 
     granularity: int = MIN_REGION_SZ
     """Bytes that one check looks at; 0 is the whole mapping. Published with every snapshot."""
@@ -127,6 +148,38 @@ class Primitive(ABC):
         Returns:
             The highest ``nr_accesses`` of all regions: the threshold of the next merge depends on it.
         """
+
+    def collect(self, ctx: Context) -> Iterator[Window]:
+        """Yield the aggregations that ended since the last call, if the primitive owns its regions.
+
+        Called twice per aggregation interval. With each window the regions of the targets, their ``nr_accesses`` and
+        ``age`` are those of that aggregation.
+        """
+        raise NotImplementedError(f"{self.name} says that it owns its regions, and does not define collect()")
+
+    def tune(self, ctx: Context, attrs: Attrs) -> Attrs:  # noqa: ARG002
+        """Take new attributes while the context runs; return those that can be kept.
+
+        The loop converts results that were counted with the old ones, and sets ``ctx.attrs``, after this call.
+
+        Raises:
+            DamondError: They can't be taken; nothing changes.
+        """
+        return attrs
+
+    def retarget(self, ctx: Context) -> None:  # noqa: ARG002
+        """Take note that targets came or went while the context runs; make the regions of new ones.
+
+        A new target that can't be monitored (any more) is to be taken out of ``ctx.targets``.
+
+        Raises:
+            DamondError: The targets of this primitive can't change.
+        """
+        raise UsageError(f"the targets of a context of {self.name!r} can't change while it runs", hint="restart it")
+
+    def cpu_us(self) -> int:
+        """Return CPU time used for this context outside of the worker, by the kernel for one. Microseconds."""
+        return 0
 
     def reset_aggregated(self, ctx: Context) -> None:
         """Forget what was gathered over an aggregation, beyond the regions' own counters."""

@@ -1,7 +1,7 @@
 """Monitoring regions: as columns in the engine, as values in the hands of people."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -118,14 +118,7 @@ class Regions:
                     f"[{right.start:#x}, {right.end:#x}) is not behind [{left.start:#x}, {left.end:#x})",
                     hint="give the ranges sorted by address, without overlap",
                 )
-        self.assign(
-            [r.start for r in rows],
-            [r.end for r in rows],
-            [r.nr_accesses for r in rows],
-            [r.last_nr_accesses for r in rows],
-            [r.age for r in rows],
-            [r.sampling_addr for r in rows],
-        )
+        self.assign_rows(rows)
 
     def assign(
         self,
@@ -143,6 +136,17 @@ class Regions:
         self.last_nr_accesses = np.asarray(last_nr_accesses, np.uint32)
         self.age = np.asarray(age, np.uint32)
         self.sampling_addr = self.start.copy() if sampling_addr is None else np.asarray(sampling_addr, np.uint64)
+
+    def assign_rows(self, rows: Sequence[Region]) -> None:
+        """Replace all columns by rows, which the caller keeps sorted and disjoint."""
+        self.assign(
+            [r.start for r in rows],
+            [r.end for r in rows],
+            [r.nr_accesses for r in rows],
+            [r.last_nr_accesses for r in rows],
+            [r.age for r in rows],
+            [r.sampling_addr for r in rows],
+        )
 
     def __len__(self) -> int:
         return len(self.start)

@@ -15,6 +15,27 @@ IDLE_PERCENTILES: Final = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100)
 _USEC_PER_MSEC: Final = 1_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a message came from, if it came over the stream, and what was lost on the way.
+
+    Attributes:
+        host: Name of the machine.
+        epoch: Start of the worker, Unix time; another one means that the worker has been restarted. Nanoseconds.
+        seq: Counts from 0 per topic and epoch.
+        missed: Messages of this topic lost just before this one.
+        skipped: Messages of this topic passed over just before this one, because only the latest was wanted.
+        restarted: This is the first message of another worker than the one before.
+    """
+
+    host: str
+    epoch: int
+    seq: int
+    missed: int = 0
+    skipped: int = 0
+    restarted: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class TargetSnapshot:
     """The regions of one target at the end of an aggregation: columns of equal length, sorted by address.
@@ -58,6 +79,7 @@ class Snapshot:
         overruns: Samples in the window that began late.
         partial: The monitoring ended before the window was full.
         targets: What was found, per target.
+        origin: Where it came from, if it came over the stream.
     """
 
     context: str
@@ -77,6 +99,7 @@ class Snapshot:
     overruns: int
     partial: bool
     targets: tuple[TargetSnapshot, ...]
+    origin: Origin | None = None
 
     @property
     def nr_regions(self) -> int:
@@ -109,6 +132,7 @@ class Summary:
         nr_regions: Regions of all targets.
         checks_per_s: Access checks per second.
         cpu_fraction: CPU time of the worker per time, 0.01 = 1 % of one CPU.
+        origin: Where it came from, if it came over the stream.
     """
 
     context: str
@@ -120,6 +144,7 @@ class Summary:
     nr_regions: int
     checks_per_s: float
     cpu_fraction: float
+    origin: Origin | None = None
 
 
 def summarize(snapshot: Snapshot) -> Summary:

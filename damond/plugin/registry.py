@@ -9,7 +9,7 @@ from typing import Any, cast
 import pluggy
 
 from damond.core import Primitive
-from damond.errors import PluginError, UnknownNameError
+from damond.errors import PluginError, SourceUnavailableError, UnknownNameError
 from damond.plugin import hookspecs
 from damond.plugin.options import parse_options
 
@@ -42,16 +42,24 @@ class Registry:
     have brought is the error.
     """
 
-    def __init__(self, found: Iterable[EntryPoint] | None = None) -> None:
-        """Load every plugin of the entry-point group ``damond`` (or those given)."""
+    def __init__(self, found: Iterable[EntryPoint] | None = None, *, offering: str | None = None) -> None:
+        """Load the plugins of the entry-point group ``damond``.
+
+        Args:
+            found: The entry points to load instead of the installed ones.
+            offering: Load plugins only until one offers a primitive of this name, the entry point that is called
+                like it first: what a worker needs, and no more.
+        """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._primitives: dict[str, type[Primitive]] = {}
         self._owners: dict[str, str] = {}
         self.reports: list[PluginReport] = []
         candidates = entry_points(group=hookspecs.PROJECT) if found is None else found
-        for entry_point in sorted(candidates, key=lambda each: (each.name, each.value)):
+        for entry_point in sorted(candidates, key=lambda each: (each.name != offering, each.name, each.value)):
             self._load(entry_point)
+            if offering in self._primitives:
+                break
 
     def _load(self, entry_point: EntryPoint) -> None:
         dist = entry_point.dist
@@ -67,7 +75,7 @@ class Registry:
                 self._primitives[primitive.name] = primitive
                 self._owners[primitive.name] = owner
                 accepted.append(primitive.name)
-        except Exception as error:  # noqa: BLE001 - the edge of plugin loading: others must not suffer
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge of plugin loading: others must not suffer
             problems.append(f"{type(error).__name__}: {error}")
         if problems:
             _log.warning("plugin %s (%s): %s", entry_point.name, owner, "; ".join(problems))
@@ -137,3 +145,19 @@ class Registry:
         """List the primitives that ``primitive = "auto"`` may choose, in that order."""
         ranked = [each for each in self._primitives.values() if each.auto_rank is not None]
         return sorted(ranked, key=lambda each: (each.auto_rank, each.name))
+
+    def choose(self) -> type[Primitive]:
+        """Choose for ``primitive = "auto"``: the first of :meth:`auto` that works here.
+
+        Raises:
+            SourceUnavailableError: None does; each is named with its reason.
+        """
+        reasons = []
+        for cls in self.auto():
+            probe = cls.probe()
+            if probe.works:
+                return cls
+            reasons.append(f"{cls.name}: {probe.reason}")
+        raise SourceUnavailableError(
+            "auto", "; ".join(reasons) or "no plugin offers a primitive for processes", hint="see 'damond doctor'"
+        )

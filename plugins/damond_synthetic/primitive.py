@@ -1,0 +1,79 @@
+"""The primitive ``synthetic``: accesses by script, in virtual time."""
+
+from typing import ClassVar, Final
+
+import numpy as np
+
+from damond.core import Attrs, Context, Primitive, Probe, Target
+from damond.core.adaptation import initial_regions
+from damond.units import PAGE_SIZE
+from damond_synthetic.draws import draw, draw_key
+from damond_synthetic.options import SyntheticOptions
+
+_PAGE_SHIFT: Final = np.uint64(PAGE_SIZE.bit_length() - 1)
+
+
+class Synthetic(Primitive):
+    """Checks accesses of a memory that is not there: for tests, benchmarks and a first look at damond.
+
+    Time is virtual: sample number n covers ``[n, n + 1)`` sampling intervals after the start, however long it really
+    took; a new sampling interval counts from where time is then. Whether a page is accessed in a sample follows from
+    the seed, the target, the page and n alone: results can be repeated, and two checks of one page in one sample
+    agree. Every target is a copy of the memory with a chance of its own, as processes are that run the same program.
+
+    Attributes:
+        memory: The address space and what happens in it; ``memory.at()`` is the truth to compare results with.
+    """
+
+    name: ClassVar[str] = "synthetic"
+    Options: ClassVar[type] = SyntheticOptions
+
+    granularity = PAGE_SIZE
+
+    def __init__(self, options: SyntheticOptions | None = None) -> None:
+        super().__init__(options or SyntheticOptions())
+        self.memory = self.options.memory()
+        self._since_samples = 0
+        self._since_us = 0
+
+    @classmethod
+    def probe(cls) -> Probe:
+        """Work everywhere: nothing of the machine is looked at."""
+        return Probe(works=True, granularity=PAGE_SIZE, reason="scripted accesses, not those of this machine")
+
+    def init(self, ctx: Context) -> None:
+        """Cover the areas by regions; a context without targets gets one, of the id 0."""
+        if not ctx.targets:
+            ctx.targets.append(Target(0))
+        ranges = initial_regions(self.memory.areas, ctx.attrs.min_nr_regions, ctx.min_region_sz)
+        for target in ctx.targets:
+            if not len(target.regions):
+                target.set_ranges(ranges)
+
+    def prepare_access_checks(self, ctx: Context) -> None:
+        """Choose a sampling address in every region."""
+        for target in ctx.targets:
+            target.regions.pick_sampling_addrs(ctx.rng)
+
+    def time_us(self, ctx: Context) -> int:
+        """Tell the virtual time at which the sample under way began. Microseconds."""
+        return self._since_us + (ctx.passed_samples - self._since_samples) * ctx.attrs.sample_interval
+
+    def tune(self, ctx: Context, attrs: Attrs) -> Attrs:
+        """Take any attributes; what has been is not moved by a new sampling interval."""
+        self._since_us, self._since_samples = self.time_us(ctx), ctx.passed_samples
+        return attrs
+
+    def check_accesses(self, ctx: Context) -> int:
+        """Count the accesses that the script has to the sampled pages within this sample."""
+        moment = self.memory.at(self.time_us(ctx), ctx.attrs.sample_interval)
+        highest = 0
+        for target in ctx.targets:
+            regions = target.regions
+            pages = regions.sampling_addr >> _PAGE_SHIFT
+            # Regions are sorted and disjoint, so their sampling addresses are sorted too.
+            chance = draw(draw_key(self.options.seed, target.id, ctx.passed_samples), pages)
+            regions.nr_accesses += chance < moment.touch_probability_sorted(pages)
+            ctx.checks += len(pages)
+            highest = max(highest, int(regions.nr_accesses.max(initial=0)))
+        return highest

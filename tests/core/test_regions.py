@@ -1,0 +1,124 @@
+"""Regions in columns."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from damond.core import AddrRange, Region, Regions, Target
+from damond.core.regions import align_down, align_up
+from damond.errors import InvalidRegionError
+
+GIB = 1024**3
+
+
+def test_target() -> None:
+    """A target has its id, no process and no regions yet (kernel core-test.h, target)."""
+    target = Target(42)
+    assert (target.id, target.pid, len(target.regions)) == (42, None, 0)
+
+
+def test_regions() -> None:
+    """A new region has no accesses; a target given none has none again (kernel core-test.h, regions)."""
+    target = Target(42)
+    target.set_ranges([(1, 2)])
+    assert list(target.regions) == [Region(1, 2, nr_accesses=0)]
+    target.set_ranges([])
+    assert len(target.regions) == 0
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        pytest.param([(5, 5)], id="empty"),
+        pytest.param([(6, 5)], id="negative"),
+        pytest.param([(-1, 5)], id="below zero"),
+        pytest.param([(0, 5), (4, 8)], id="overlapping"),
+        pytest.param([(4, 8), (0, 4)], id="unsorted"),
+        pytest.param([(0, 4), (0, 4)], id="twice"),
+    ],
+)
+def test_impossible_ranges(ranges: list[tuple[int, int]]) -> None:
+    """Empty, negative, overlapping and unsorted ranges are EINVAL and name the range."""
+    with pytest.raises(InvalidRegionError, match="0x") as caught:
+        Regions(ranges)
+    assert (caught.value.errno, caught.value.code) == (22, "invalid_region")
+
+
+def test_set_ranges_keeps_the_old_on_failure() -> None:
+    """A target whose new ranges are refused keeps what it has."""
+    target = Target(1)
+    target.set_ranges([(0, 4)])
+    with pytest.raises(InvalidRegionError):
+        target.set_ranges([(4, 8), (2, 3)])
+    assert target.regions.ranges() == [AddrRange(0, 4)]
+
+
+def test_columns_have_the_types_of_the_kernel() -> None:
+    """Addresses are 64 bits wide, counters 32."""
+    regions = Regions([(2**46, 2**47)])
+    assert {getattr(regions, name).dtype.name for name in ("start", "end", "sampling_addr")} == {"uint64"}
+    assert {getattr(regions, name).dtype.name for name in ("nr_accesses", "last_nr_accesses", "age")} == {"uint32"}
+    assert regions.total_sz == 2**46
+    assert regions.size.tolist() == [2**46]
+
+
+def test_copy_shares_nothing() -> None:
+    """A copy keeps its values when the original changes."""
+    regions = Regions([Region(0, 4, nr_accesses=1)])
+    copy = regions.copy()
+    regions.nr_accesses += np.uint32(5)
+    regions.end += np.uint64(4)
+    assert list(copy) == [Region(0, 4, nr_accesses=1)]
+
+
+def test_values() -> None:
+    """A region is a value: its range by the kernel's name, rows by index, sizes."""
+    regions = Regions([(0, 4), Region(8, 24, 3, 2, 1, 9)])
+    assert regions[1].ar == AddrRange(8, 24)
+    assert regions[1].ar.size == 16
+    assert regions[-1].sampling_addr == 9
+    assert repr(regions) == "<Regions: 2, 20 B>"
+
+
+class Fixed:
+    """Chance at its end: every draw is the same number."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def random(self, size: int) -> Any:
+        return np.full(size, self._value)
+
+
+@pytest.mark.parametrize("drawn", [0.0, 1 - 2**-53], ids=["least", "greatest"])
+@given(start=st.integers(0, 2**47), size=st.one_of(st.integers(1, 2**20), st.integers(1, 2**52)))
+def test_sampling_addr_is_within_its_region(drawn: float, start: int, size: int) -> None:
+    """Whatever is drawn, also in regions of petabytes: start <= sampling_addr < end."""
+    regions = Regions([(start, start + size), (start + size, start + 2 * size)])
+    addrs = regions.pick_sampling_addrs(Fixed(drawn))  # type: ignore[arg-type]
+    assert (regions.start <= addrs).all()
+    assert (addrs < regions.end).all()
+    assert addrs is regions.sampling_addr
+
+
+def test_sampling_addrs_are_spread_over_huge_regions() -> None:
+    """All of a region of 64 GiB is looked at (5.15: a random span of 32 bits, its first 4 GiB)."""
+    rng, regions = np.random.default_rng(1), Regions([(0, 64 * GIB)])
+    drawn = [int(regions.pick_sampling_addrs(rng)[0]) // (4 * GIB) for _ in range(1600)]
+    per_part = np.bincount(drawn, minlength=16)
+    # Binomial, n = 1600, p = 1/16: mean 100, sigma 9.7; five sigma on each side.
+    assert per_part.min() > 51
+    assert per_part.max() < 149
+
+
+@given(value=st.integers(0, 2**52), alignment=st.integers(1, 2**21))
+def test_alignment(value: int, alignment: int) -> None:
+    """Aligning goes to the nearest multiple on its side, and a multiple stays."""
+    down, up = align_down(value, alignment), align_up(value, alignment)
+    assert down <= value <= up
+    assert down % alignment == up % alignment == 0
+    assert up - down in (0, alignment)
+    assert (up == down) == (value % alignment == 0)

@@ -1,0 +1,229 @@
+"""Plugins as they are found: good ones, and everything that strangers get wrong."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from damond.errors import InvalidOptionError, SourceUnavailableError, UnknownNameError
+from damond.plugin import Registry
+
+BROKEN = [
+    pytest.param({"body": "raise RuntimeError('no luck')"}, "RuntimeError: no luck", id="raises when imported"),
+    pytest.param({"body": "import no_such_module_anywhere"}, "ModuleNotFoundError", id="imports what is not there"),
+    pytest.param({"body": "def broken(:"}, "SyntaxError", id="no Python"),
+    pytest.param({"version": 2}, "written for version 2 of the plugin API, this damond has version 1", id="newer"),
+    pytest.param({"version": None}, "written for version None", id="no version"),
+    pytest.param({"version": "'1'"}, "written for version 1", id="version as text"),
+    pytest.param(
+        {"body": "@hookimpl\ndef damond_primitives():\n    raise KeyError('inside')"}, "KeyError", id="hook raises"
+    ),
+    pytest.param({"body": "@hookimpl\ndef damond_primitives():\n    return None"}, "TypeError", id="hook returns None"),
+    pytest.param(
+        {"body": "@hookimpl\ndef damond_primitives():\n    return [object]"}, "is no subclass", id="no primitive"
+    ),
+    pytest.param(
+        {"body": "@hookimpl\ndef damond_primitives():\n    return [Mine(None)]"}, "is no subclass", id="an instance"
+    ),
+    pytest.param(
+        {"body": "@hookimpl\ndef damond_primitives():\n    return [Primitive]"}, "is no name", id="without a name"
+    ),
+    pytest.param({"primitive": ""}, "'' is no name for a primitive", id="empty name"),
+    pytest.param({"primitive": "auto"}, "'auto' is no name for a primitive", id="reserved name"),
+    pytest.param(
+        {
+            "body": """
+            class Half(Primitive):
+                name = "half"
+
+            @hookimpl
+            def damond_primitives():
+                return [Half]
+            """
+        },
+        "primitive 'half' lacks check_accesses",
+        id="abstract primitive",
+    ),
+]
+
+
+def test_good_plugin(write_plugin: Any) -> None:
+    """A module with a version and a hook: its primitive can be selected by name."""
+    registry = Registry([write_plugin("stranger")])
+    assert registry.primitive("mine").name == "mine"
+    (report,) = registry.reports
+    assert (report.name, report.primitives, report.error) == ("stranger", ("mine",), "")
+
+
+def test_installed_plugin(install_plugin: Any) -> None:
+    """An installed distribution is found by its entry points, beside damond's own, and named with its version."""
+    install_plugin("damond-stranger", "1.2.3")
+    registry = Registry()
+    assert registry.owner("mine") == "damond-stranger 1.2.3"
+    assert "synthetic" in registry.primitives
+    (report,) = [each for each in registry.reports if each.name == "stranger"]
+    assert (report.distribution, report.error) == ("damond-stranger 1.2.3", "")
+
+
+def test_plugin_without_primitives(write_plugin: Any) -> None:
+    """A plugin that implements no hook is no error."""
+    (report,) = Registry([write_plugin(body="")]).reports
+    assert (report.primitives, report.error) == ((), "")
+
+
+@pytest.mark.parametrize(("plugin", "error"), BROKEN)
+def test_broken_plugin(write_plugin: Any, caplog: pytest.LogCaptureFixture, plugin: dict[str, Any], error: str) -> None:
+    """A broken plugin is reported and skipped, with a warning; the others work."""
+    with caplog.at_level(logging.WARNING):
+        registry = Registry([write_plugin("broken", **plugin), write_plugin("good", primitive="fine")])
+    assert set(registry.primitives) == {"fine"}
+    bad, good = registry.reports
+    assert error in bad.error
+    assert (bad.primitives, good.primitives, good.error) == ((), ("fine",), "")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "broken" in caplog.text
+
+
+def test_entry_point_to_nowhere(write_plugin: Any) -> None:
+    """An entry point whose attribute is not there is a broken plugin."""
+    good = write_plugin("stranger")
+    (report,) = Registry([type(good)("stranger", f"{good.value}:nothing", "damond")]).reports
+    assert "AttributeError" in report.error
+
+
+def test_object_as_a_plugin(write_plugin: Any) -> None:
+    """An entry point may name an object instead of a module."""
+    body = """
+    class Plugin:
+        damond_api_version = 1
+
+        @hookimpl
+        def damond_primitives(self):
+            return [Mine]
+
+    plugin = Plugin()
+    """
+    found = write_plugin(body=body)
+    registry = Registry([type(found)("stranger", f"{found.value}:plugin", "damond")])
+    assert set(registry.primitives) == {"mine"}
+
+
+def test_name_that_is_taken(install_plugin: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The second owner of a name is refused, with both named; the first keeps it, and what else he offers."""
+    both = """
+    class Other(Mine):
+        name = "other"
+
+    @hookimpl
+    def damond_primitives():
+        return [Mine, Other]
+    """
+    install_plugin("first", "1.0", name="a")
+    install_plugin("second", "2.0", name="b", body=both)
+    registry = Registry()
+    assert (registry.owner("mine"), registry.owner("other")) == ("first 1.0", "second 2.0")
+    (report,) = [each for each in registry.reports if each.name == "b"]
+    assert report.primitives == ("other",)
+    assert "'mine' is taken by first 1.0" in report.error
+    assert "second 2.0" in report.error
+    assert "is taken by" in caplog.text
+
+
+def test_one_entry_point_twice(write_plugin: Any) -> None:
+    """The same module under two names is a plugin once."""
+    found = write_plugin("a")
+    first, second = Registry([found, type(found)("b", found.value, "damond")]).reports
+    assert (first.primitives, first.error) == (("mine",), "")
+    assert second.primitives == ()
+    assert second.error
+
+
+def test_order_is_by_name(write_plugin: Any) -> None:
+    """Which of two wins does not depend on the order in which they are found."""
+    plugins = [write_plugin("z"), write_plugin("a")]
+    owners = {Registry(order).owner("mine") for order in (plugins, plugins[::-1])}
+    assert owners == {plugins[1].value}
+
+
+def test_unknown_primitive(write_plugin: Any) -> None:
+    """The nearest name is suggested, and plugins that were skipped are named: the primitive may be theirs."""
+    registry = Registry([write_plugin("good", primitive="physical"), write_plugin("bad", version=7)])
+    with pytest.raises(UnknownNameError, match="unknown primitive 'fysical'") as caught:
+        registry.primitive("fysical")
+    assert "did you mean 'physical'?" in caught.value.hint
+    assert "plugin 'bad'" in caught.value.hint
+    assert caught.value.code == "unknown_primitive"
+
+
+def test_make_validates_options(write_plugin: Any) -> None:
+    """Options are checked before a primitive is made."""
+    body = """
+    from dataclasses import dataclass
+    from damond.plugin import option
+
+    @dataclass(frozen=True)
+    class Options:
+        speed: int = option(3)
+
+    class Fast(Mine):
+        name = "fast"
+        Options = Options
+
+    @hookimpl
+    def damond_primitives():
+        return [Fast]
+    """
+    registry = Registry([write_plugin(body=body)])
+    assert registry.make("fast", {}).options.speed == 3
+    assert registry.make("fast", {"speed": "7"}).options.speed == 7
+    with pytest.raises(UnknownNameError, match="did you mean 'speed'"):
+        registry.make("fast", {"sped": 1})
+    with pytest.raises(InvalidOptionError, match="fast: speed = 'x': must be of type int"):
+        registry.make("fast", {"speed": "x"})
+
+
+RANKED = """
+from damond.core import Probe
+
+class {first}(Mine):
+    name = "{first}"
+    auto_rank = {rank}
+
+    @classmethod
+    def probe(cls):
+        return Probe(works={works}, reason="too dark")
+
+@hookimpl
+def damond_primitives():
+    return [Mine, {first}]
+"""
+
+
+def ranked(write_plugin: Any, *plugins: tuple[str, int, bool]) -> Registry:
+    return Registry(
+        [
+            write_plugin(name, RANKED.format(first=name, rank=rank, works=works), primitive=f"other_{name}")
+            for name, rank, works in plugins
+        ]
+    )
+
+
+def test_auto_is_ordered_by_rank(write_plugin: Any) -> None:
+    """'auto' tries those with a rank, lowest first, then by name; others never."""
+    registry = ranked(write_plugin, ("slow", 9, True), ("best", 1, True), ("alike", 9, True))
+    assert [each.name for each in registry.auto()] == ["best", "alike", "slow"]
+
+
+def test_auto_chooses_what_works(write_plugin: Any) -> None:
+    """The first that works here is chosen; where none does, each is named with its reason."""
+    assert ranked(write_plugin, ("slow", 9, True), ("best", 1, False)).choose().name == "slow"
+    with pytest.raises(SourceUnavailableError, match="best: too dark; slow: too dark"):
+        ranked(write_plugin, ("slow", 9, False), ("best", 1, False)).choose()
+
+
+def test_offering_loads_no_more_than_needed(write_plugin: Any) -> None:
+    """A worker loads the plugin of its primitive, and others only until one offers it."""
+    plugins = [write_plugin("a", primitive="first"), write_plugin("b", primitive="b"), write_plugin("c")]
+    assert [each.name for each in Registry(plugins, offering="b").reports] == ["b"]
+    assert [each.name for each in Registry(plugins, offering="mine").reports] == ["a", "b", "c"]
+    assert [each.name for each in Registry(plugins, offering="first").reports] == ["a"]
