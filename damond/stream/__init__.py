@@ -1,0 +1,1 @@
+"""The stream: the wire format, who writes it and who reads it."""

@@ -1,0 +1,178 @@
+"""The reading end of the stream: decodes messages, and tells what was lost."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, Self
+
+import zmq
+import zmq.asyncio
+
+from damond.core.context import check_name
+from damond.stream import wire
+
+RCVHWM: Final = 1000
+"""Messages that may wait in the reader; what comes then is lost, and reported as missed."""
+
+
+def topics(contexts: Iterable[str], kinds: Iterable[str]) -> list[bytes]:
+    """List the subscriptions for some contexts (none named: all) and kinds."""
+    names = [check_name(each) for each in contexts]
+    if not names:
+        return [wire.PREFIX.encode("ascii")]
+    return [wire.topic(name, kind) for name in names for kind in kinds]
+
+
+class Tracker:
+    """Follows epoch and seq per topic, so that gaps and restarts are told."""
+
+    def __init__(self) -> None:
+        self._last: dict[bytes, tuple[int, int]] = {}
+
+    def decode(self, frames: wire.Frames, skipped: int = 0) -> wire.Message:
+        """Decode a message; ``skipped`` of its topic were passed over on purpose.
+
+        Raises:
+            ProtocolError: It is no message of wire version 1.
+        """
+        wire.parse_topic(frames[0])
+        epoch, seq = wire.parse_header(frames[1]) if len(frames) > 1 else (0, 0)
+        last_epoch, last_seq = self._last.get(frames[0], (epoch, seq - 1))
+        restarted = epoch != last_epoch
+        missed = seq if restarted else seq - last_seq - 1
+        message = wire.decode(frames, missed=max(0, missed - skipped), skipped=skipped, restarted=restarted)
+        self._last[frames[0]] = (epoch, seq)
+        return message
+
+
+class _Base:
+    def __init__(self, kinds: Iterable[str], latest: bool) -> None:  # noqa: FBT001 - passed on from keywords
+        self._kinds = frozenset(kinds)
+        self._latest = latest
+        self._tracker = Tracker()
+
+    def _wanted(self, frames: wire.Frames) -> bool:
+        return wire.parse_topic(frames[0])[1] in self._kinds
+
+    def _newest(self, waiting: Iterable[wire.Frames]) -> Iterator[wire.Message]:
+        """Decode what waits; where only the latest is wanted, of each topic the last, but every event."""
+        rows = [frames for frames in waiting if self._wanted(frames)]
+        last = {frames[0]: number for number, frames in enumerate(rows)}
+        skipped: dict[bytes, int] = {}
+        for number, frames in enumerate(rows):
+            if self._latest and last[frames[0]] != number and not frames[0].endswith(b".event"):
+                skipped[frames[0]] = skipped.get(frames[0], 0) + 1
+            else:
+                yield self._tracker.decode(frames, skipped.pop(frames[0], 0))
+
+
+class Subscriber(_Base):
+    """A blocking subscriber; iterating over it yields messages until it is closed.
+
+    Args:
+        endpoint: The stream of a supervisor.
+        contexts: Names; empty means all.
+        kinds: ``snapshot``, ``summary``, ``event``.
+        latest: Pass over all but the newest message of each topic when falling behind (events are never passed over).
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        contexts: Iterable[str] = (),
+        kinds: Iterable[str] = ("snapshot",),
+        *,
+        latest: bool = False,
+    ) -> None:
+        super().__init__(kinds, latest)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self._socket = self._context.socket(zmq.SUB)
+        _connect(self._socket, endpoint, topics(contexts, self._kinds))
+        self._ready: list[wire.Message] = []
+
+    def receive(self, timeout_s: float | None = None) -> wire.Message | None:
+        """Return the next message, or None if none came in time. None as time waits for ever.
+
+        Raises:
+            ProtocolError: Something that is no message of wire version 1 came.
+        """
+        while not self._ready:
+            if not self._socket.poll(None if timeout_s is None else int(timeout_s * 1000)):
+                return None
+            self._ready = list(self._newest(self._waiting()))[::-1]
+        return self._ready.pop()
+
+    def _waiting(self) -> list[list[bytes]]:
+        rows = [self._socket.recv_multipart()]
+        while self._latest and self._socket.poll(0):
+            rows.append(self._socket.recv_multipart())
+        return rows
+
+    def __iter__(self) -> Iterator[wire.Message]:
+        while (message := self.receive()) is not None:
+            yield message
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._context.destroy(linger=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncSubscriber(_Base):
+    """As :class:`Subscriber`, for asyncio: ``async for message in subscriber``."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        contexts: Iterable[str] = (),
+        kinds: Iterable[str] = ("snapshot",),
+        *,
+        latest: bool = False,
+    ) -> None:
+        super().__init__(kinds, latest)
+        self._context = zmq.asyncio.Context(io_threads=1)
+        self._socket = self._context.socket(zmq.SUB)
+        _connect(self._socket, endpoint, topics(contexts, self._kinds))
+        self._ready: list[wire.Message] = []
+
+    async def receive(self) -> wire.Message:
+        """Return the next message.
+
+        Raises:
+            ProtocolError: Something that is no message of wire version 1 came.
+        """
+        while not self._ready:
+            rows = [await self._socket.recv_multipart()]
+            while self._latest and await self._socket.poll(0):
+                rows.append(await self._socket.recv_multipart())
+            self._ready = list(self._newest(rows))[::-1]
+        return self._ready.pop()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> wire.Message:
+        return await self.receive()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._context.destroy(linger=0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+
+def _connect(socket: "zmq.Socket[bytes] | zmq.asyncio.Socket", endpoint: str, subscriptions: Iterable[bytes]) -> None:
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RCVHWM, RCVHWM)
+    socket.setsockopt(zmq.RECONNECT_IVL, 100)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+    for each in subscriptions:
+        socket.setsockopt(zmq.SUBSCRIBE, each)
+    socket.connect(endpoint)

@@ -1,0 +1,195 @@
+"""The stream's wire format, version 1.
+
+A message has three frames:
+
+==========  ==============================================================================================
+topic       ASCII ``damon.v1.<context>.<kind>``; kind is ``snapshot``, ``summary`` or ``event``
+header      16 bytes: two unsigned 64-bit big-endian integers, epoch and seq. epoch is the start of the
+            worker in Unix nanoseconds; seq counts from 0 per topic and epoch, so a gap is a loss.
+body        one msgpack map with string keys. Unknown keys are to be ignored. Times are Unix nanoseconds,
+            sizes bytes, intervals microseconds.
+==========  ==============================================================================================
+
+The keys of the bodies are the fields of :class:`damond.core.Snapshot` (with ``targets`` as a list of maps whose
+columns ``start``, ``size``, ``nr_accesses`` and ``age`` are equally long lists), :class:`damond.core.Summary`
+(percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host`` in all of them.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import msgpack
+import numpy as np
+
+from damond.core import Origin, Snapshot, Summary, TargetSnapshot
+from damond.core.context import check_name
+from damond.errors import InvalidNameError, ProtocolError
+
+SCHEMA: Final = 1
+PREFIX: Final = "damon.v1."
+KINDS: Final = ("snapshot", "summary", "event")
+
+Kind = Literal["snapshot", "summary", "event"]
+Frames = Sequence[bytes]
+
+_HEADER: Final = struct.Struct(">QQ")
+_NR_FRAMES: Final = 3
+_SNAPSHOT_KEYS: Final = tuple(name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "origin"))
+_SUMMARY_KEYS: Final = tuple(name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "origin"))
+_COLUMNS: Final = {"start": np.uint64, "size": np.uint64, "nr_accesses": np.uint32, "age": np.uint32}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A change in the life of a context.
+
+    Attributes:
+        context: Name of the context.
+        time_ns: When, Unix time. Nanoseconds.
+        event: ``starting``, ``started``, ``target_gone``, ``stopping``, ``stopped``, ``failed``, ``restarting`` or
+            ``attrs_changed``.
+        reason: Why, for people; a word where a program may rely on it (``requested``, ``target_gone``, ...).
+        details: More, by event.
+        origin: Where it came from, if it came over the stream.
+    """
+
+    context: str
+    time_ns: int
+    event: str
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+
+
+Message = Snapshot | Summary | Event
+
+
+def kind_of(message: Message) -> Kind:
+    """Name the kind of a message."""
+    if isinstance(message, Snapshot):
+        return "snapshot"
+    return "summary" if isinstance(message, Summary) else "event"
+
+
+def topic(context: str, kind: str) -> bytes:
+    """Make the topic of a context's messages of one kind."""
+    return f"{PREFIX}{context}.{kind}".encode("ascii")
+
+
+def parse_topic(raw: bytes) -> tuple[str, str]:
+    """Read context and kind from a topic.
+
+    Raises:
+        ProtocolError: It is no topic of wire version 1.
+    """
+    try:
+        text = raw.decode("ascii")
+        context, kind = text.removeprefix(PREFIX).rsplit(".", 1)
+        if not text.startswith(PREFIX) or kind not in KINDS:
+            raise ProtocolError(f"{raw!r} is no topic of wire version 1")
+        return check_name(context), kind
+    except (ValueError, InvalidNameError) as error:
+        raise ProtocolError(f"{raw!r} is no topic of wire version 1") from error
+
+
+def header(epoch: int, seq: int) -> bytes:
+    """Make the header frame."""
+    return _HEADER.pack(epoch, seq)
+
+
+def parse_header(raw: bytes) -> tuple[int, int]:
+    """Read epoch and seq.
+
+    Raises:
+        ProtocolError: It is no header.
+    """
+    if len(raw) != _HEADER.size:
+        raise ProtocolError(f"a header of {len(raw)} bytes instead of {_HEADER.size}")
+    epoch, seq = _HEADER.unpack(raw)
+    return epoch, seq
+
+
+def to_map(message: Message, host: str) -> dict[str, Any]:
+    """Make the body of a message as a map of plain values: what goes on the wire, and what ``--json`` prints."""
+    if isinstance(message, Snapshot):
+        body = {name: getattr(message, name) for name in _SNAPSHOT_KEYS}
+        body["targets"] = [
+            {"id": each.id, "pid": each.pid, **{name: getattr(each, name).tolist() for name in _COLUMNS}}
+            for each in message.targets
+        ]
+    elif isinstance(message, Summary):
+        body = {name: getattr(message, name) for name in _SUMMARY_KEYS}
+        body["idle_ms"] = {str(percentile): idle for percentile, idle in message.idle_ms.items()}
+    else:
+        body = {
+            "context": message.context,
+            "time_ns": message.time_ns,
+            "event": message.event,
+            "reason": message.reason,
+            "details": dict(message.details),
+        }
+    return {"schema": SCHEMA, "host": host, **body}
+
+
+def encode(message: Message, host: str, epoch: int, seq: int) -> list[bytes]:
+    """Make the three frames of a message."""
+    body: bytes = msgpack.packb(to_map(message, host))
+    return [topic(message.context, kind_of(message)), header(epoch, seq), body]
+
+
+def decode(frames: Frames, *, missed: int = 0, skipped: int = 0, restarted: bool = False) -> Message:
+    """Read a message from its frames.
+
+    Args:
+        frames: Topic, header, body.
+        missed: For the message's origin: messages lost just before.
+        skipped: For the message's origin: messages passed over just before.
+        restarted: For the message's origin: the worker is another one than before.
+
+    Raises:
+        ProtocolError: The frames are no message of wire version 1.
+    """
+    if len(frames) != _NR_FRAMES:
+        raise ProtocolError(f"a message of {len(frames)} frames instead of {_NR_FRAMES}")
+    _, kind = parse_topic(frames[0])
+    epoch, seq = parse_header(frames[1])
+    try:
+        body = msgpack.unpackb(frames[2])
+        if body["schema"] != SCHEMA:
+            raise ProtocolError(f"schema {body['schema']} instead of {SCHEMA}", hint="update the reader")
+        origin = Origin(host=body["host"], epoch=epoch, seq=seq, missed=missed, skipped=skipped, restarted=restarted)
+        return _from_map(kind, body, origin)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, msgpack.UnpackException) as error:
+        raise ProtocolError(f"a {kind} that can't be read: {type(error).__name__}: {error}") from error
+
+
+def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
+    if kind == "snapshot":
+        return Snapshot(
+            **{name: body[name] for name in _SNAPSHOT_KEYS},
+            targets=tuple(map(_target, body["targets"])),
+            origin=origin,
+        )
+    if kind == "summary":
+        return Summary(
+            **{name: body[name] for name in _SUMMARY_KEYS},
+            idle_ms={int(percentile): idle for percentile, idle in body["idle_ms"].items()},
+            origin=origin,
+        )
+    return Event(
+        context=body["context"],
+        time_ns=body["time_ns"],
+        event=body["event"],
+        reason=body["reason"],
+        details=body["details"],
+        origin=origin,
+    )
+
+
+def _target(body: Mapping[str, Any]) -> TargetSnapshot:
+    columns: dict[str, Any] = {name: np.array(body[name], dtype) for name, dtype in _COLUMNS.items()}
+    if len({len(column) for column in columns.values()}) != 1:
+        raise ProtocolError("the columns of a target are not equally long")
+    return TargetSnapshot(id=body["id"], pid=body["pid"], **columns)
