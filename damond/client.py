@@ -1,0 +1,239 @@
+"""Talking to a running supervisor, from Python.
+
+::
+
+    from damond.client import Client, subscribe
+
+    print(Client().status()["nr_running"])
+
+    for snapshot in subscribe("web"):  # or: async for
+        print(snapshot.accessed_bytes, snapshot.origin.missed)
+"""
+
+import itertools
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgpack
+import zmq
+
+from damond.core import Snapshot, Summary
+from damond.errors import ProtocolError, UnreachableError, from_code
+from damond.stream import wire
+from damond.stream.endpoints import Endpoints, default_runtime_dir
+from damond.stream.subscriber import AsyncSubscriber, Subscriber
+from damond.stream.wire import Event
+
+__all__ = ["Client", "Event", "Snapshot", "Subscription", "Summary", "subscribe"]
+
+VERSION: Final = 1
+TIMEOUT_S: Final = 5.0
+"""For a reply; starting and stopping may take longer, see ``Client.start``."""
+_START_TIMEOUT_S: Final = 60.0
+
+
+def check_reachable(path: Path) -> None:
+    """See at once whether somebody listens on a socket; libzmq would try for ever.
+
+    Raises:
+        UnreachableError: Nobody does, or it is not for us.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            raise UnreachableError(
+                f"no supervisor serves on {path.parent}", hint="start one: damond serve --config FILE"
+            ) from None
+        except PermissionError:
+            raise UnreachableError(
+                f"{path}: permission denied", hint="ask as the user who runs the supervisor"
+            ) from None
+
+
+class Client:
+    """A connection to a supervisor's control socket. Blocking; one request at a time.
+
+    Args:
+        runtime_dir: Of the supervisor; None is the default one.
+
+    Raises:
+        UnreachableError: No supervisor is there.
+    """
+
+    def __init__(self, runtime_dir: Path | str | None = None) -> None:
+        self.endpoints = Endpoints(Path(runtime_dir) if runtime_dir is not None else default_runtime_dir())
+        check_reachable(self.endpoints.path("control"))
+        self._ids = itertools.count(1)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.SNDHWM, 16)
+        self._socket.setsockopt(zmq.RCVHWM, 16)
+        self._socket.connect(self.endpoints.control)
+
+    def request(self, verb: str, args: Mapping[str, Any] | None = None, *, timeout_s: float = TIMEOUT_S) -> Any:
+        """Send one request and return its result.
+
+        Raises:
+            UnreachableError: No reply came in time.
+            DamondError: What the supervisor answered: the class belongs to its code.
+            ProtocolError: The reply can't be understood.
+        """
+        request_id = next(self._ids)
+        self._socket.send(msgpack.packb({"v": VERSION, "id": request_id, "verb": verb, "args": dict(args or {})}))
+        while True:
+            if not self._socket.poll(int(timeout_s * 1000)):
+                raise UnreachableError(
+                    f"the supervisor did not answer '{verb}' within {timeout_s:g} s",
+                    hint="is it overloaded or stopped?",
+                )
+            try:
+                reply = msgpack.unpackb(self._socket.recv())
+            except (ValueError, msgpack.UnpackException) as error:
+                raise ProtocolError(f"a reply that is not msgpack: {error}") from error
+            if reply["id"] in (request_id, None):
+                break
+        if reply["ok"]:
+            return reply["result"]
+        refusal = reply["error"]
+        raise from_code(refusal["code"], refusal["message"], refusal["hint"])
+
+    def hello(self) -> dict[str, Any]:
+        """Ask for versions and endpoints."""
+        return dict(self.request("hello"))
+
+    def contexts(self) -> list[dict[str, str]]:
+        """Ask for names and states of all contexts."""
+        return [dict(each) for each in self.request("list")]
+
+    def status(self) -> dict[str, Any]:
+        """Ask for all that is known of the supervisor, its workers and contexts."""
+        return dict(self.request("status"))
+
+    def start(
+        self, *names: str, contexts: Mapping[str, Mapping[str, Any]] | None = None, exclusive: bool = False
+    ) -> list[str]:
+        """Start contexts of the configuration by name, or others by their tables; all or none."""
+        args = {"names": list(names), "contexts": dict(contexts or {}), "exclusive": exclusive}
+        return [str(each) for each in self.request("start", args, timeout_s=_START_TIMEOUT_S)]
+
+    def stop(self, *names: str) -> list[str]:
+        """Stop contexts; return when their workers have ended."""
+        return [str(each) for each in self.request("stop", {"names": list(names)}, timeout_s=_START_TIMEOUT_S)]
+
+    def snapshot(self, context: str, kind: wire.Kind = "snapshot") -> wire.Message | None:
+        """Ask for the newest message of a context; None if there is none yet. It may be stale: see ``status``."""
+        frames = self.request("snapshot", {"context": context, "kind": kind})["frames"]
+        return wire.decode(frames) if frames else None
+
+    def tune(
+        self,
+        context: str,
+        attrs: Mapping[str, str | int] | None = None,
+        *,
+        add_targets: Iterable[int] = (),
+        remove_targets: Iterable[int] = (),
+    ) -> None:
+        """Change attributes (as the configuration has them) and targets of a running context; its results stay."""
+        args = {"attrs": dict(attrs or {}), "add_targets": list(add_targets), "remove_targets": list(remove_targets)}
+        self.request("tune", {"context": context, **args}, timeout_s=_START_TIMEOUT_S)
+
+    def pause(self, context: str) -> None:
+        """Let sampling rest; the worker stays."""
+        self.request("pause", {"context": context}, timeout_s=_START_TIMEOUT_S)
+
+    def resume(self, context: str) -> None:
+        """Let sampling go on."""
+        self.request("resume", {"context": context}, timeout_s=_START_TIMEOUT_S)
+
+    def replay(self, context: str, epoch: int, from_seq: int = 0) -> Iterator[wire.Message]:
+        """Fetch the snapshots of one worker that the supervisor still keeps, from a seq on."""
+        while True:
+            answer = self.request("replay", {"context": context, "epoch": epoch, "from_seq": from_seq})
+            for frames in answer["frames"]:
+                yield wire.decode(frames)
+                from_seq = wire.parse_header(frames[1])[1] + 1
+            if answer["end"]:
+                return
+
+    def plugins(self) -> list[dict[str, Any]]:
+        """Ask which plugins the supervisor has found."""
+        return [dict(each) for each in self.request("plugins")]
+
+    def shutdown(self) -> None:
+        """Ask the supervisor to stop everything and end."""
+        self.request("shutdown")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._context.destroy(linger=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Subscription:
+    """What a supervisor publishes, for ``for`` and for ``async for``. Survives restarts of workers and supervisor.
+
+    Each message tells in ``origin`` how many of its topic were ``missed`` (lost on the way) or ``skipped`` (passed
+    over, with ``latest``) just before it, and whether its worker has been ``restarted``.
+    """
+
+    def __init__(self, endpoints: Endpoints, contexts: Iterable[str], kinds: Iterable[str], *, latest: bool) -> None:
+        self._endpoints = endpoints
+        self._contexts = tuple(contexts)
+        self._kinds = tuple(kinds)
+        self._latest = latest
+
+    def open(self) -> Subscriber:
+        """Connect, for those who want to wait with a limit: see :meth:`Subscriber.receive`.
+
+        Raises:
+            UnreachableError: No supervisor is there.
+        """
+        check_reachable(self._endpoints.path("stream"))
+        return Subscriber(self._endpoints.stream, self._contexts, self._kinds, latest=self._latest)
+
+    def __iter__(self) -> Iterator[Any]:
+        with self.open() as subscriber:
+            yield from subscriber
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        check_reachable(self._endpoints.path("stream"))
+        async with AsyncSubscriber(
+            self._endpoints.stream, self._contexts, self._kinds, latest=self._latest
+        ) as subscriber:
+            async for message in subscriber:
+                yield message
+
+
+def subscribe(
+    *contexts: str,
+    kinds: Iterable[str] = ("snapshot",),
+    latest: bool = False,
+    runtime_dir: Path | str | None = None,
+) -> Subscription:
+    """Subscribe to contexts of a running supervisor.
+
+    Args:
+        contexts: Names; none means all.
+        kinds: ``snapshot``, ``summary``, ``event``.
+        latest: When falling behind, skip to the newest message of each topic (events are never skipped).
+        runtime_dir: Of the supervisor; None is the default one.
+
+    Returns:
+        Something to iterate over, with ``for`` or ``async for``: :class:`damond.core.Snapshot`,
+        :class:`damond.core.Summary` and :class:`Event`.
+
+    Raises:
+        UnreachableError: When the iteration begins and no supervisor is there.
+        InvalidNameError: A name can't be a context's.
+    """
+    directory = Path(runtime_dir) if runtime_dir is not None else default_runtime_dir()
+    return Subscription(Endpoints(directory), contexts, kinds, latest=latest)

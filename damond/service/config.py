@@ -1,0 +1,171 @@
+"""The configuration file: TOML, checked as a whole before anything starts."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import pydantic
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from damond.core import Attrs
+from damond.core.context import check_name
+from damond.errors import ConfigError, DamondError, nearest
+from damond.plugin import Registry, parse_options
+from damond.service.spec import ContextSpec, TargetSpec
+from damond.units import parse_interval
+
+ATTRS: Final = tuple(Attrs.__dataclass_fields__)
+
+_Interval = Annotated[int, BeforeValidator(parse_interval)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AttrsTable(_Table):
+    """Attributes as the file has them; intervals are texts such as ``"5ms"`` or microseconds."""
+
+    sample_interval: _Interval | None = None
+    aggr_interval: _Interval | None = None
+    primitive_update_interval: _Interval | None = None
+    min_nr_regions: int | None = None
+    max_nr_regions: int | None = None
+
+    def given(self) -> dict[str, int]:
+        """Return the attributes that were given."""
+        return {name: getattr(self, name) for name in ATTRS if getattr(self, name) is not None}
+
+
+class ContextTable(AttrsTable):
+    """One ``[context.NAME]``."""
+
+    primitive: str = "auto"
+    pid: int | None = Field(default=None, gt=0)
+    pids: list[Annotated[int, Field(gt=0)]] = []
+    targets: list[Annotated[int, Field(ge=0)]] = []
+    autostart: bool = True
+    seed: int | None = None
+    options: dict[str, Any] = {}
+
+    def spec(self, name: str, defaults: Mapping[str, int]) -> ContextSpec:
+        """Make what a worker needs."""
+        ids = ([] if self.pid is None else [self.pid]) + self.pids + self.targets
+        return ContextSpec(
+            name=name,
+            primitive=self.primitive,
+            options=self.options,
+            attrs={**defaults, **self.given()},
+            targets=tuple(map(TargetSpec, dict.fromkeys(ids))),
+            seed=self.seed,
+        )
+
+
+class ServiceTable(_Table):
+    """``[service]``."""
+
+    runtime_dir: Path | None = None
+
+
+class Config(_Table):
+    """The whole file."""
+
+    service: ServiceTable = ServiceTable()
+    defaults: AttrsTable = AttrsTable()
+    context: dict[str, ContextTable] = {}
+
+    def specs(self, *, autostart_only: bool = False) -> list[ContextSpec]:
+        """List the contexts, in the order of the file."""
+        return [
+            table.spec(name, self.defaults.given())
+            for name, table in self.context.items()
+            if table.autostart or not autostart_only
+        ]
+
+
+def load(path: Path, registry: Registry) -> Config:
+    """Read a configuration file.
+
+    Raises:
+        ConfigError: It is missing, no TOML, or wrong; every problem is listed.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", hint="name another with --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}", hint="see https://toml.io for the syntax") from error
+    return parse(table, registry, str(path))
+
+
+def parse(table: Mapping[str, Any], registry: Registry, where: str) -> Config:
+    """Check a configuration as a whole.
+
+    Raises:
+        ConfigError: Something is wrong; every problem is listed.
+    """
+    problems: list[str] = []
+    config: Config | None = None
+    try:
+        config = Config.model_validate(table)
+    except pydantic.ValidationError as error:
+        problems += explain(error, Config)
+    contexts = table.get("context", {})
+    if isinstance(contexts, Mapping):
+        for name, each in contexts.items():
+            problems += _context_problems(name, each, config, registry)
+    if config is None or problems:
+        raise ConfigError(f"{where}: {len(problems)} problem{'s'[: len(problems) > 1]}", problems)
+    return config
+
+
+def _context_problems(name: str, table: Any, config: Config | None, registry: Registry) -> Iterable[str]:
+    """List what pydantic can't know: names, plugins, their options, attributes that contradict each other."""
+    if not isinstance(table, Mapping):
+        return
+    where = f"context.{name}"
+    primitive, options = table.get("primitive", "auto"), table.get("options", {})
+    try:
+        check_name(name)
+    except DamondError as error:
+        yield f"{where}: {error}"
+    if isinstance(primitive, str) and primitive != "auto" and isinstance(options, Mapping):
+        try:
+            parse_options(primitive, registry.primitive(primitive).Options, options)
+        except DamondError as error:
+            yield f"{where}: {error}"
+    if config is not None:
+        try:
+            Attrs(**config.context[name].spec(name if _named(name) else "x", config.defaults.given()).attrs)  # type: ignore[arg-type]
+        except DamondError as error:
+            yield f"{where}: {error}"
+
+
+def _named(name: str) -> bool:
+    try:
+        check_name(name)
+    except DamondError:
+        return False
+    return True
+
+
+def explain(error: pydantic.ValidationError, model: type[BaseModel]) -> list[str]:
+    """Put pydantic's findings into words of ours: where, what, and the nearest known key."""
+    rows = []
+    for each in error.errors():
+        where = ".".join(str(part) for part in each["loc"]) or "top level"
+        if each["type"] == "extra_forbidden":
+            *parents, key = each["loc"]
+            rows.append(f"{where}: unknown key {key!r} ({nearest(str(key), _keys(model, parents))})")
+        else:
+            rows.append(f"{where} = {each['input']!r}: {each['msg'].removeprefix('Value error, ')}")
+    return rows
+
+
+def _keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
+    """List the keys that a table at a path may have."""
+    tables: dict[str, type[BaseModel]] = {"service": ServiceTable, "defaults": AttrsTable, "context": ContextTable}
+    for part in path:
+        model = tables.get(str(part), model)
+    return list(model.model_fields)

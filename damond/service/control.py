@@ -1,0 +1,267 @@
+"""The control socket: requests and replies, one msgpack map each way.
+
+``{v: 1, id, verb, args}`` -> ``{v: 1, id, ok: true, result}`` or
+``{v: 1, id, ok: false, error: {code, message, hint}}``. Anything malformed gets a typed error and changes nothing.
+
+==========  =======================================  ==========================================================
+verb        args                                     result
+==========  =======================================  ==========================================================
+hello       -                                        version, wire, pid, host, stream
+list        -                                        list of {name, state}
+status      -                                        all that is known of supervisor, workers and contexts
+start       names and/or contexts (name -> table     names that run now; all or none
+            as in the configuration), exclusive
+stop        names                                    names
+tune        context, attrs, add_targets,             nothing; the context goes on, its results are converted
+            remove_targets
+pause       context                                  nothing; sampling rests, what was counted is delivered
+resume      context                                  nothing
+snapshot    context, kind                            frames of the newest message (topic, header, body) or nil;
+                                                     stale: whether its context is not running any more
+replay      context, epoch, from_seq                 frames of the snapshots that are still kept, oldest first
+plugins     -                                        what was found
+shutdown    -                                        nothing; the supervisor ends
+==========  =======================================  ==========================================================
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Final, Literal
+
+import msgpack
+import pydantic
+import zmq
+import zmq.asyncio
+from pydantic import BaseModel, ConfigDict
+
+from damond import __version__
+from damond.errors import DamondError, ProtocolError, UnknownNameError, UsageError
+from damond.service import config
+from damond.service.supervisor import Supervisor
+from damond.stream import wire
+
+_log = logging.getLogger(__name__)
+
+VERSION: Final = 1
+MAX_REQUEST_SZ: Final = 256 * 1024
+"""Bytes of the largest request that is read; a larger one is answered with an error."""
+_MAX_FRAME_SZ: Final = 4 * 1024 * 1024
+"""Bytes beyond which libzmq drops the connection."""
+_MAX_PENDING: Final = 64
+"""Requests that may be under way at once."""
+_REPLY_SZ: Final = 2 * 1024 * 1024
+"""Bytes of replayed messages in one reply; the client asks again for the rest."""
+
+
+class _Args(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _NoArgs(_Args):
+    pass
+
+
+class _StartArgs(_Args):
+    names: list[str] = []
+    contexts: dict[str, dict[str, Any]] = {}
+    exclusive: bool = False
+
+
+class _StopArgs(_Args):
+    names: list[str]
+
+
+class _SnapshotArgs(_Args):
+    context: str
+    kind: Literal["snapshot", "summary", "event"] = "snapshot"
+
+
+class _ContextArgs(_Args):
+    context: str
+
+
+class _TuneArgs(_ContextArgs):
+    attrs: dict[str, str | int] = {}
+    add_targets: list[int] = []
+    remove_targets: list[int] = []
+
+
+class _ReplayArgs(_Args):
+    context: str
+    epoch: int
+    from_seq: int = 0
+
+
+class ControlServer:
+    """Answers requests on behalf of a supervisor.
+
+    Attributes:
+        shutdown: Set once somebody asked for the end.
+    """
+
+    def __init__(self, supervisor: Supervisor, endpoint: str) -> None:
+        self.shutdown = asyncio.Event()
+        self._supervisor = supervisor
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._context = zmq.asyncio.Context(io_threads=1)
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, 200)
+        self._socket.setsockopt(zmq.SNDHWM, 16)
+        self._socket.setsockopt(zmq.RCVHWM, _MAX_PENDING)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_FRAME_SZ)
+        self._socket.bind(endpoint)
+        self._verbs: dict[str, tuple[type[_Args], Callable[[Any], Awaitable[Any]]]] = {
+            "hello": (_NoArgs, self._hello),
+            "list": (_NoArgs, self._list),
+            "status": (_NoArgs, self._status),
+            "start": (_StartArgs, self._start),
+            "stop": (_StopArgs, self._stop),
+            "tune": (_TuneArgs, self._tune),
+            "pause": (_ContextArgs, self._pause),
+            "resume": (_ContextArgs, self._resume),
+            "snapshot": (_SnapshotArgs, self._snapshot),
+            "replay": (_ReplayArgs, self._replay),
+            "plugins": (_NoArgs, self._plugins),
+            "shutdown": (_NoArgs, self._shutdown),
+        }
+
+    async def serve(self) -> None:
+        """Answer until cancelled."""
+        slots = asyncio.Semaphore(_MAX_PENDING)
+        while True:
+            frames = await self._socket.recv_multipart()
+            await slots.acquire()
+            task = asyncio.create_task(self._answer(frames))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: slots.release())
+
+    async def _answer(self, frames: list[bytes]) -> None:
+        request_id: Any = None
+        try:
+            request = _parse(frames[1:])
+            request_id = request["id"]
+            reply = {"ok": True, "result": await self._dispatch(request["verb"], request["args"])}
+        except DamondError as error:
+            reply = {"ok": False, "error": {"code": error.code, "message": error.message, "hint": error.hint}}
+        raw = msgpack.packb({"v": VERSION, "id": request_id, **reply})
+        try:
+            await self._socket.send_multipart([frames[0], raw], zmq.DONTWAIT)
+        except zmq.Again:
+            _log.warning("a client does not read its replies; one is lost")
+
+    async def _dispatch(self, verb: str, args: Mapping[str, Any]) -> Any:
+        if verb not in self._verbs:
+            raise UnknownNameError("verb", verb, self._verbs)
+        model, function = self._verbs[verb]
+        try:
+            parsed = model.model_validate(args)
+        except pydantic.ValidationError as error:
+            problems = config.explain(error, model)
+            raise UsageError(f"{verb}: {'; '.join(problems)}") from error
+        return await function(parsed)
+
+    def close(self) -> None:
+        """Close the socket, after the last replies have gone."""
+        for task in self._tasks:
+            task.cancel()
+        self._context.destroy(linger=200)
+
+    async def _hello(self, _: _NoArgs) -> dict[str, Any]:
+        status = self._supervisor.status()
+        return {
+            "version": __version__,
+            "control": VERSION,
+            "wire": wire.SCHEMA,
+            **{name: status[name] for name in ("pid", "host", "started_ns", "stream")},
+        }
+
+    async def _list(self, _: _NoArgs) -> list[dict[str, str]]:
+        return [{"name": each["name"], "state": each["state"]} for each in self._supervisor.status()["contexts"]]
+
+    async def _status(self, _: _NoArgs) -> dict[str, Any]:
+        return self._supervisor.status()
+
+    async def _start(self, args: _StartArgs) -> list[str]:
+        known = self._supervisor.known
+        specs = []
+        for name in args.names:
+            if name not in known:
+                raise UnknownNameError("context", name, known, hint="only contexts of the configuration start by name")
+            specs.append(known[name])
+        given = config.parse({"context": args.contexts}, self._supervisor.registry, "start")
+        specs += given.specs()
+        if not specs:
+            raise UsageError("start: nothing to start", hint="give names or contexts")
+        await self._supervisor.start(specs, exclusive=args.exclusive)
+        return [spec.name for spec in specs]
+
+    async def _stop(self, args: _StopArgs) -> list[str]:
+        await self._supervisor.stop(args.names)
+        return args.names
+
+    async def _tune(self, args: _TuneArgs) -> None:
+        attrs = config.AttrsTable.model_validate(args.attrs).given()
+        await self._supervisor.tune(args.context, attrs, add=args.add_targets, remove=args.remove_targets)
+
+    async def _pause(self, args: _ContextArgs) -> None:
+        await self._supervisor.pause(args.context, paused=True)
+
+    async def _resume(self, args: _ContextArgs) -> None:
+        await self._supervisor.pause(args.context, paused=False)
+
+    async def _snapshot(self, args: _SnapshotArgs) -> dict[str, Any]:
+        row = self._known(args.context)
+        frames = self._supervisor.hub.newest.get(wire.topic(args.context, args.kind))
+        return {"frames": frames, "stale": row.get("stale", True)}
+
+    async def _replay(self, args: _ReplayArgs) -> dict[str, Any]:
+        self._known(args.context)
+        rows: list[list[bytes]] = []
+        size = 0
+        for frames in self._supervisor.hub.replay(args.context, args.epoch, args.from_seq):
+            size += sum(map(len, frames))
+            if size > _REPLY_SZ:
+                return {"frames": rows, "end": False}
+            rows.append(frames)
+        return {"frames": rows, "end": True}
+
+    def _known(self, name: str) -> dict[str, Any]:
+        rows: dict[str, dict[str, Any]] = {each["name"]: each for each in self._supervisor.status()["contexts"]}
+        if name not in rows:
+            raise UnknownNameError("context", name, rows)
+        return rows[name]
+
+    async def _plugins(self, _: _NoArgs) -> list[dict[str, Any]]:
+        return [asdict(report) for report in self._supervisor.registry.reports]
+
+    async def _shutdown(self, _: _NoArgs) -> None:
+        self.shutdown.set()
+
+
+def _parse(frames: list[bytes]) -> dict[str, Any]:
+    """Read a request.
+
+    Raises:
+        ProtocolError: It is oversized, no msgpack, no map, of another version, or lacks a field.
+    """
+    size = sum(map(len, frames))
+    if len(frames) != 1:
+        raise ProtocolError(f"a request of {len(frames)} frames", hint="send one msgpack map in one frame")
+    if size > MAX_REQUEST_SZ:
+        raise ProtocolError(f"a request of {size} bytes", hint=f"at most {MAX_REQUEST_SZ} bytes are read")
+    try:
+        request = msgpack.unpackb(frames[0])
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise ProtocolError(f"a request that is not msgpack: {error}", hint="send one msgpack map") from error
+    if not isinstance(request, dict):
+        raise ProtocolError(f"a request that is a {type(request).__name__}, not a map", hint="send one msgpack map")
+    if request.get("v") != VERSION:
+        raise ProtocolError(f"control version {request.get('v')!r}", hint=f"this damond speaks version {VERSION}")
+    args = request.setdefault("args", {})
+    request.setdefault("id", None)
+    if not isinstance(request.get("verb"), str) or not isinstance(args, dict):
+        raise ProtocolError("a request without a verb (text) or with args that are no map")
+    return request

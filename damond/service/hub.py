@@ -1,0 +1,110 @@
+"""Forwards the stream in a native thread, and keeps the newest message of every topic."""
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import Final
+
+import zmq
+
+from damond.stream import wire
+from damond.stream.endpoints import Endpoints
+from damond.stream.publisher import Publisher
+
+_log = logging.getLogger(__name__)
+
+_SNDHWM: Final = 256
+"""Messages that may wait for one subscriber: half a second of 50 contexts at 10 Hz. What is more is lost to that
+subscriber alone; its client library tells it."""
+_RCVHWM: Final = 256
+_CONNECT_TIMEOUT_S: Final = 5.0
+_REPLAY_BYTES: Final = 32 * 1024 * 1024
+
+Frames = list[bytes]
+
+
+class Hub:
+    """XSUB for workers, XPUB for subscribers, and a memory of what went through.
+
+    The proxy runs in libzmq, without the interpreter's lock; what it forwards is seen here by a second thread, so
+    that no Python code is between a worker and a subscriber.
+
+    Attributes:
+        newest: Topic -> frames of its newest message.
+        last_snapshot_s: Context -> when its last snapshot went through, by the monotonic clock.
+    """
+
+    def __init__(self, endpoints: Endpoints, host: str) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self._host = host
+        self._workers_endpoint = endpoints.workers
+        self.newest: dict[bytes, Frames] = {}
+        self.last_snapshot_s: dict[str, float] = {}
+        self._replay: deque[Frames] = deque()
+        self._replay_sz = 0
+        xsub = self._context.socket(zmq.XSUB)
+        xsub.setsockopt(zmq.LINGER, 0)
+        xsub.setsockopt(zmq.RCVHWM, _RCVHWM)
+        xsub.bind(endpoints.workers)
+        xsub.send(b"\x01")  # all topics: the newest is kept whether anybody listens or not
+        xpub = self._context.socket(zmq.XPUB)
+        xpub.setsockopt(zmq.LINGER, 0)
+        xpub.setsockopt(zmq.SNDHWM, _SNDHWM)
+        xpub.bind(endpoints.stream)
+        capture = self._context.socket(zmq.PUB)  # drops, and never stalls the proxy
+        capture.setsockopt(zmq.LINGER, 0)
+        capture.bind("inproc://seen")
+        seen = self._context.socket(zmq.SUB)
+        seen.setsockopt(zmq.LINGER, 0)
+        seen.setsockopt(zmq.SUBSCRIBE, b"damon.")
+        seen.connect("inproc://seen")
+        self._threads = [
+            threading.Thread(target=self._forward, args=(xsub, xpub, capture), name="damond-forward", daemon=True),
+            threading.Thread(target=self._remember, args=(seen,), name="damond-remember", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @staticmethod
+    def _forward(*sockets: "zmq.Socket[bytes]") -> None:
+        try:
+            zmq.proxy(*sockets)
+        except zmq.ContextTerminated:
+            _log.debug("the stream ends")
+        finally:
+            for each in sockets:
+                each.close()
+
+    def _remember(self, seen: "zmq.Socket[bytes]") -> None:
+        try:
+            while True:
+                frames = seen.recv_multipart()
+                self.newest[frames[0]] = frames
+                if frames[0].endswith(b".snapshot"):
+                    self.last_snapshot_s[wire.parse_topic(frames[0])[0]] = time.monotonic()
+                self._replay.append(frames)
+                self._replay_sz += sum(map(len, frames))
+                while self._replay_sz > _REPLAY_BYTES:
+                    self._replay_sz -= sum(map(len, self._replay.popleft()))
+        except zmq.ContextTerminated:
+            seen.close()
+
+    def publisher(self) -> Publisher:
+        """Make a publisher of the supervisor's own, for what a dead worker can't say any more."""
+        publisher = Publisher(self._context, self._workers_endpoint, self._host, time.time_ns())
+        publisher.wait_connected(_CONNECT_TIMEOUT_S)
+        return publisher
+
+    def replay(self, context: str, epoch: int, from_seq: int) -> list[Frames]:
+        """List the snapshots of one worker that are still kept, from a seq on, oldest first."""
+        wanted = wire.topic(context, "snapshot")
+        rows = [frames for frames in list(self._replay) if frames[0] == wanted]
+        numbered = [(wire.parse_header(frames[1]), frames) for frames in rows]
+        return [frames for (its_epoch, seq), frames in numbered if its_epoch == epoch and seq >= from_seq]
+
+    def close(self) -> None:
+        """End the stream."""
+        self._context.term()
+        for thread in self._threads:
+            thread.join()

@@ -1,0 +1,315 @@
+"""One context as the supervisor keeps it: its state, its worker, and what happens when that dies."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from damond.errors import DamondError, NotRunningError, WorkerFailedError, from_code
+from damond.service.handle import WorkerHandle
+from damond.service.launch import LauncherProcess
+from damond.service.restart import Backoff
+from damond.service.spec import ContextSpec, TargetSpec
+from damond.stream import wire
+from damond.units import USEC_PER_SEC
+
+_log = logging.getLogger(__name__)
+
+RUNNING: Final = ("starting", "running", "backoff", "stopping")
+"""States in which a context is being monitored, or will be without being asked."""
+
+START_TIMEOUT_S: Final = 30.0
+"""From the fork to the worker's ``started``; regions of a large process are made in well below a second."""
+STOP_GRACE_S: Final = 2.0
+"""What a worker may take beyond two of its sample intervals, before it is sent SIGTERM, and again before SIGKILL."""
+REQUEST_TIMEOUT_S: Final = 5.0
+"""For the answer to a request, beyond two sample intervals."""
+HEALTHY_AGGRS: Final = 3
+"""Aggregation intervals within which a healthy worker publishes a snapshot."""
+SUSPICION_S: Final = 2.0
+"""Time for which an unhealthy worker may still turn out to be merely short of CPU."""
+
+Announce = Callable[[wire.Event, int, int], None]
+
+
+class ManagedContext:
+    """A context and its worker.
+
+    Attributes:
+        spec: What is monitored.
+        exclusive: Nothing else may run beside it.
+        state: ``starting``, ``running``, ``backoff``, ``stopping``, ``stopped`` or ``failed``.
+        reason: Why it is in that state.
+        since_ns: Since when, Unix time.
+        healthy: Whether snapshots arrive in time.
+        paused: Whether sampling rests.
+        error: What it failed with last, or None.
+        handle: The worker of the moment, or the last one.
+        started: Facts from the last ``started``: primitive, granularity, attributes.
+    """
+
+    def __init__(
+        self,
+        spec: ContextSpec,
+        launcher: LauncherProcess,
+        announce: Announce,
+        on_stderr: Callable[[bytes], object],
+        *,
+        exclusive: bool = False,
+        restarts: bool = True,
+    ) -> None:
+        self.spec = spec
+        self.exclusive = exclusive
+        self.state, self.reason, self.since_ns = "stopped", "never started", time.time_ns()
+        self.healthy = True
+        self.paused = False
+        self.error: DamondError | None = None
+        self.handle: WorkerHandle | None = None
+        self.started: dict[str, Any] = {}
+        self.settled = asyncio.Event()
+        self._target_ids = [each.id for each in spec.targets]
+        self.backoff = Backoff()
+        self._launcher = launcher
+        self._announce = announce
+        self._on_stderr = on_stderr
+        self._restarts = restarts
+        self._ids = itertools.count()
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._ready_s: float | None = None
+        self._last_s = 0.0
+        self._hung = False
+        self._killing: asyncio.Task[None] | None = None
+        self._epoch, self._next_event = time.time_ns(), 0
+
+    def fork(self) -> None:
+        """Start a worker.
+
+        Raises:
+            WorkerFailedError: The launcher has died.
+        """
+        self._timer, self._ready_s, self._hung, self.healthy, self.paused = None, None, False, True, False
+        self._become("starting")
+        self.settled.clear()
+        self.handle = self._launcher.fork(self.spec, self._hear, self._ended, self._on_stderr)
+
+    async def wait_ready(self) -> None:
+        """Wait until the worker samples.
+
+        Raises:
+            DamondError: What it could not begin with.
+            WorkerFailedError: It was not ready in time; it is being ended.
+        """
+        try:
+            await asyncio.wait_for(self.settled.wait(), START_TIMEOUT_S)
+        except TimeoutError:
+            raise WorkerFailedError(
+                f"{self.spec.name}: the worker was not ready after {START_TIMEOUT_S:g} s",
+                hint="its primitive hangs in init; see its lines in the log",
+            ) from None
+        if self.error is not None and self.state != "running":
+            raise self.error
+
+    async def stop(self, reason: str = "requested") -> None:
+        """End the worker: ask, then SIGTERM, then SIGKILL; the wait after SIGKILL alone has no limit."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        handle = self.handle
+        if handle is None or not handle.is_alive:
+            if self.state in RUNNING:
+                self._become("stopped", reason)
+                self._publish("stopped", reason)
+            return
+        if self.state != "failed":
+            self._become("stopping", reason)
+        handle.stop()
+        await self._make_end(handle, [signal.SIGTERM, signal.SIGKILL])
+
+    async def _make_end(self, handle: WorkerHandle, signals: list[signal.Signals]) -> None:
+        grace_s = STOP_GRACE_S + 2 * self._interval_s("sample_interval")
+        for signum in signals:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(handle.exited.wait(), grace_s)
+                return
+            _log.warning("%s: does not end; sending %s", self.spec.name, signum.name)
+            self._launcher.signal(handle, signum)
+        await handle.exited.wait()
+
+    def _interval_s(self, name: str) -> float:
+        return float(self.started.get("attrs", {}).get(name, 0)) / USEC_PER_SEC
+
+    async def request(self, kind: str, **args: Any) -> None:
+        """Have the running worker do something between two samples.
+
+        Raises:
+            NotRunningError: There is no worker that could.
+            DamondError: It refused.
+            WorkerFailedError: It did not answer.
+        """
+        handle = self.handle
+        if self.state != "running" or handle is None:
+            raise NotRunningError(f"{self.spec.name} is {self.state}", hint="'damond status' shows what runs")
+        number = next(self._ids)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        handle.send({"kind": kind, "id": number, **args})
+        try:
+            await asyncio.wait_for(answer, REQUEST_TIMEOUT_S + 2 * self._interval_s("sample_interval"))
+        except TimeoutError:
+            raise WorkerFailedError(f"{self.spec.name}: the worker does not answer", hint="it may hang") from None
+        finally:
+            del self._answers[number]
+
+    @property
+    def target_ids(self) -> list[int]:
+        """What is watched now."""
+        return list(self._target_ids)
+
+    async def retarget(self, ids: list[int]) -> None:
+        """Replace the targets; those that stay keep their regions and ages. A worker that restarts gets these too.
+
+        Raises:
+            DamondError: The primitive can't, or as :meth:`request`.
+        """
+        await self.request("targets", ids=ids)
+        self._target_ids = ids
+        kept = {each.id: each for each in self.spec.targets}
+        self.spec = replace(self.spec, targets=tuple(kept.get(each, TargetSpec(each)) for each in ids))
+
+    def describe(self) -> dict[str, Any]:
+        """Tell how it is, as plain values."""
+        handle = self.handle
+        row: dict[str, Any] = {
+            "state": self.state,
+            "reason": self.reason,
+            "since_ns": self.since_ns,
+            "healthy": self.healthy,
+            "paused": self.paused,
+            "restarts": self.backoff.tries,
+            "primitive": self.started.get("primitive", self.spec.primitive),
+            "options": dict(self.spec.options),
+            "attrs": self.started.get("attrs", {}),
+            "targets": self.target_ids,
+            "pid": handle.pid if handle is not None and handle.is_alive else None,
+            "exit": handle.describe_exit() if handle is not None else "",
+            "stderr": list(handle.stderr) if handle is not None else [],
+        }
+        if self.error is not None:
+            row["error"] = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
+        return row
+
+    def _hear(self, handle: WorkerHandle, message: Mapping[str, Any]) -> None:
+        if handle is not self.handle:
+            return
+        if message["kind"] == "failed":
+            self.error = from_code(message["code"], message["message"], message["hint"])
+        elif message["kind"] == "done":
+            self._answered(message)
+        else:
+            self._epoch, self._next_event = message["epoch"], message["seq"] + 1
+            self._happened(message["event"], message["reason"], message["details"])
+
+    def _answered(self, message: Mapping[str, Any]) -> None:
+        answer = self._answers.get(message["id"])
+        if answer is None or answer.done():
+            return
+        if message["error"] is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(from_code(**message["error"]))
+
+    def _happened(self, event: str, reason: str, details: dict[str, Any]) -> None:
+        if event == "started":
+            self.started, self._ready_s = details, time.monotonic()
+            self._last_s = self._ready_s
+            if self.state == "starting":
+                self.error = None
+                self._become("running")
+            self.settled.set()
+        elif event == "attrs_changed" and "attrs" in details:
+            self.started["attrs"] = details["attrs"]
+        elif event in ("stopping", "stopped"):
+            self._become(event, reason)
+
+    def _ended(self, handle: WorkerHandle) -> None:
+        """Draw the conclusion from the end of a worker: what did not say goodbye has died."""
+        if handle is not self.handle:
+            return
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(WorkerFailedError(f"{self.spec.name}: the worker ended: {handle.describe_exit()}"))
+        if self.state == "stopping":
+            said = "" if handle.status == os.EX_OK else f" ({handle.describe_exit()})"
+            self._become("stopped", f"{self.reason}{said}")
+            self._publish("stopped", self.reason)
+        elif self.state in RUNNING:
+            self._died(handle)
+        self.settled.set()
+
+    def _died(self, handle: WorkerHandle) -> None:
+        how = handle.describe_exit()
+        if self.error is None:
+            text = f"the worker hung, and was {how}" if self._hung else f"the worker ended without a word: {how}"
+            self.error = WorkerFailedError(f"{self.spec.name}: {text}", hint="see the last lines of its standard error")
+        reason = self.error.message
+        ran_s = 0.0 if self._ready_s is None else time.monotonic() - self._ready_s
+        delay_s = None
+        # A worker that never became ready would not become so by trying again.
+        if self._restarts and self._ready_s is not None and not self._launcher.lost.is_set():
+            delay_s = self.backoff.next_delay_s(ran_s)
+        details = {"code": self.error.code, "hint": self.error.hint, "exit": how, "stderr": list(handle.stderr)}
+        if delay_s is None:
+            self._become("failed", reason)
+            _log.error("%s: failed: %s", self.spec.name, reason)
+            self._publish("failed", reason, **details)
+            return
+        self._become("backoff", reason)
+        _log.warning("%s: %s; try %d in %.1f s", self.spec.name, reason, self.backoff.tries, delay_s)
+        self._publish("restarting", reason, tries=self.backoff.tries, delay_s=round(delay_s, 3), **details)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._restart)
+
+    def _restart(self) -> None:
+        self.error = None
+        try:
+            self.fork()
+        except WorkerFailedError as error:
+            self.error = error
+            self._become("failed", error.message)
+
+    def check_health(self, last_snapshot_s: float) -> None:
+        """Judge a running worker by its own aggregation interval; end one that hangs.
+
+        Args:
+            last_snapshot_s: When its last snapshot came, by the monotonic clock.
+        """
+        if self.state != "running" or self.paused or self.handle is None:
+            return
+        self._last_s = max(self._last_s, last_snapshot_s)
+        late_s = time.monotonic() - self._last_s
+        allowed_s = HEALTHY_AGGRS * self._interval_s("aggr_interval")
+        self.healthy = late_s <= allowed_s
+        if late_s > allowed_s + SUSPICION_S and not self._hung:
+            self._hung = True
+            _log.error("%s: no snapshot for %.1f s; ending the worker", self.spec.name, late_s)
+            self._launcher.signal(self.handle, signal.SIGTERM)
+            self._killing = asyncio.create_task(self._make_end(self.handle, [signal.SIGKILL]))
+
+    def _become(self, state: str, reason: str = "") -> None:
+        self.state, self.reason, self.since_ns = state, reason, time.time_ns()
+        if state != "running":
+            self.healthy = True
+        _log.info("%s: %s%s", self.spec.name, state, f" ({reason})" if reason else "")
+
+    def _publish(self, event: str, reason: str, **details: Any) -> None:
+        """Say on the stream what the dead worker can't, with the number that it would have used."""
+        message = wire.Event(
+            context=self.spec.name, time_ns=time.time_ns(), event=event, reason=reason, details=details
+        )
+        self._announce(message, self._epoch, self._next_event)
+        self._next_event += 1

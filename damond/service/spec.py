@@ -1,0 +1,62 @@
+"""What a worker needs to know about its context: plain data that crosses processes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from damond.core.context import check_name
+
+CALLBACKS = ("before_start", "after_sampling", "after_aggregation", "before_terminate")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSpec:
+    """One target as the user gave it.
+
+    Attributes:
+        id: What it means is the primitive's business: a pid for ``vaddr``.
+        ranges: Initial regions as ``(start, end)`` in bytes; empty leaves them to the primitive.
+    """
+
+    id: int
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextSpec:
+    """A context to be monitored, before it is.
+
+    Attributes:
+        name: Unique in a supervisor.
+        primitive: Name of a primitive, or ``auto``, or (embedded only) an importable class ``"module:Class"``.
+        options: Options of the primitive, validated by its schema.
+        attrs: The fields of :class:`damond.core.Attrs` that were asked for. Microseconds and counts.
+        targets: What to watch.
+        callbacks: Name of a callback -> importable function ``"module:function"``, called in the worker.
+        private: ``Callback.private``: any plain data.
+        seed: Of the context's randomness; None draws one.
+        waits_for_targets: Go on without any target, until some come.
+    """
+
+    name: str
+    primitive: str = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    attrs: Mapping[str, int] = field(default_factory=dict)
+    targets: tuple[TargetSpec, ...] = ()
+    callbacks: Mapping[str, str] = field(default_factory=dict)
+    private: Any = None
+    seed: int | None = None
+    waits_for_targets: bool = False
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+    def to_map(self) -> dict[str, Any]:
+        """Make a map of plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_map(cls, body: Mapping[str, Any]) -> Self:
+        """Undo :meth:`to_map`."""
+        targets = tuple(TargetSpec(each["id"], tuple(map(tuple, each["ranges"]))) for each in body["targets"])
+        return cls(**{**body, "targets": targets})

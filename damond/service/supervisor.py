@@ -1,0 +1,263 @@
+"""Starts and stops contexts, one worker process each, and knows how they are."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Self
+
+import psutil
+
+from damond import __version__
+from damond.core import Attrs
+from damond.errors import BusyError, ContextExistsError, NotRunningError, UnknownNameError
+from damond.plugin import Registry, parse_options
+from damond.service.hub import Hub
+from damond.service.launch import LauncherProcess
+from damond.service.managed import RUNNING, ManagedContext
+from damond.service.runtime_dir import RuntimeDir
+from damond.service.spec import ContextSpec
+from damond.stream import wire
+
+_HEALTH_EVERY_S: Final = 0.25
+
+
+class Supervisor:
+    """Workers, and the stream that they publish to. One per runtime directory.
+
+    Use it as an asynchronous context manager; when it ends, no worker is left.
+
+    Args:
+        runtime: Where its sockets are.
+        registry: The primitives that can be selected.
+        known: Contexts that can be started by name, from the configuration.
+        on_stderr: Takes what workers write to their standard error; the default passes it on to this one's.
+        restarts: Start a worker again that died; without, its context has failed.
+
+    Attributes:
+        known: As given.
+        registry: As given.
+        launcher: The parent of the workers.
+        hub: The stream.
+    """
+
+    def __init__(
+        self,
+        runtime: RuntimeDir,
+        registry: Registry,
+        known: Iterable[ContextSpec] = (),
+        *,
+        on_stderr: Callable[[bytes], object] | None = None,
+        restarts: bool = True,
+    ) -> None:
+        self.known = {spec.name: spec for spec in known}
+        self.registry = registry
+        self.launcher = LauncherProcess(runtime.endpoints.workers)
+        self._runtime = runtime
+        self._on_stderr = on_stderr or _forward_stderr
+        self._restarts = restarts
+        self._contexts: dict[str, ManagedContext] = {}
+        self._host = socket.gethostname()
+        self._started_ns = time.time_ns()
+
+    async def __aenter__(self) -> Self:
+        await self.launcher.__aenter__()
+        self.hub = Hub(self._runtime.endpoints, self._host)
+        self._publisher = self.hub.publisher()
+        self._watching = asyncio.create_task(self._watch_health())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._watching.cancel()
+        with contextlib.suppress(NotRunningError):
+            await self.stop(list(self._contexts))
+        await self.launcher.__aexit__(*exc)
+        self._publisher.close()
+        self.hub.close()
+
+    @property
+    def nr_running(self) -> int:
+        """Contexts that run (``damon_nr_running_ctxs``)."""
+        return len(self._running())
+
+    def _running(self) -> list[ManagedContext]:
+        return [each for each in self._contexts.values() if each.state in RUNNING]
+
+    async def start(self, specs: Sequence[ContextSpec], *, exclusive: bool = False) -> None:
+        """Start contexts, all or none; return when all of them sample.
+
+        Args:
+            specs: What to monitor.
+            exclusive: Refuse if anything runs, and let nothing else start beside (``damon_start`` of Linux 5.18).
+
+        Raises:
+            ContextExistsError: One runs already, or is named twice.
+            BusyError: Something runs that excludes others.
+            DamondError: Whatever a worker could not begin with; the others have been stopped again.
+        """
+        # Nothing is awaited until all are entered: two requests can't both take a name.
+        self._refuse(specs, exclusive=exclusive)
+        for spec in specs:
+            self.check(spec)
+        group = [self._enter(spec, exclusive=exclusive) for spec in specs]
+        try:
+            for each in group:
+                each.fork()
+            await asyncio.gather(*(each.wait_ready() for each in group))
+        except BaseException:
+            await asyncio.gather(*(each.stop("another one of its group could not start") for each in group))
+            raise
+
+    def _enter(self, spec: ContextSpec, *, exclusive: bool) -> ManagedContext:
+        self._contexts[spec.name] = context = ManagedContext(
+            spec,
+            self.launcher,
+            self._publisher.publish_as,
+            self._on_stderr,
+            exclusive=exclusive,
+            restarts=self._restarts,
+        )
+        return context
+
+    def _refuse(self, specs: Sequence[ContextSpec], *, exclusive: bool) -> None:
+        running = self._running()
+        names = [each.spec.name for each in running]
+        for spec in specs:
+            if spec.name in names:
+                raise ContextExistsError(
+                    f"context {spec.name!r} runs already", hint="stop it first, or choose another name"
+                )
+            names.append(spec.name)
+        if running and (exclusive or any(each.exclusive for each in running)):
+            raise BusyError(
+                f"{len(running)} contexts run, and {'this group' if exclusive else 'one of them'} wants to be alone",
+                hint="stop them first, or start without exclusive",
+            )
+
+    def check(self, spec: ContextSpec) -> None:
+        """Refuse what can be known to be wrong before anything starts.
+
+        Raises:
+            UnknownNameError: Primitive or option.
+            InvalidOptionError: The value of an option.
+            InvalidAttrsError: Attributes that contradict each other.
+        """
+        if spec.primitive != "auto" and ":" not in spec.primitive:
+            parse_options(spec.primitive, self.registry.primitive(spec.primitive).Options, spec.options)
+        Attrs(**spec.attrs)  # type: ignore[arg-type]
+
+    async def stop(self, names: Sequence[str]) -> None:
+        """Stop contexts; those of them that have ended by themselves are no error.
+
+        Raises:
+            UnknownNameError: There is no such context.
+            NotRunningError: None of them runs.
+        """
+        for name in names:
+            if name not in self._contexts and name not in self.known:
+                raise UnknownNameError("context", name, {*self._contexts, *self.known})
+        running = [each for each in self._running() if each.spec.name in names]
+        if not running:
+            raise NotRunningError(f"not running: {', '.join(names)}", hint="'damond status' shows what runs")
+        await asyncio.gather(*(each.stop() for each in running))
+
+    def context(self, name: str) -> ManagedContext:
+        """Look up a context that has been started.
+
+        Raises:
+            UnknownNameError: There is no such context.
+            NotRunningError: It is known, and was never started.
+        """
+        if name in self._contexts:
+            return self._contexts[name]
+        if name in self.known:
+            raise NotRunningError(f"{name} was never started", hint=f"damond start {name}")
+        raise UnknownNameError("context", name, {*self._contexts, *self.known})
+
+    async def tune(
+        self, name: str, attrs: dict[str, int], *, add: Sequence[int] = (), remove: Sequence[int] = ()
+    ) -> None:
+        """Change attributes and targets of a running context without losing results.
+
+        Raises:
+            DamondError: The worker refused; as :meth:`context`.
+        """
+        context = self.context(name)
+        if attrs:
+            await context.request("tune", attrs=attrs)
+        if add or remove:
+            ids = [each for each in context.target_ids if each not in remove]
+            await context.retarget(list(dict.fromkeys([*ids, *add])))
+
+    async def pause(self, name: str, *, paused: bool) -> None:
+        """Let sampling rest, or go on.
+
+        Raises:
+            DamondError: As :meth:`context`; or the worker does not answer.
+        """
+        context = self.context(name)
+        await context.request("pause", paused=paused)
+        context.paused = paused
+
+    async def _watch_health(self) -> None:
+        while True:
+            await asyncio.sleep(_HEALTH_EVERY_S)
+            for name, each in list(self._contexts.items()):
+                each.check_health(self.hub.last_snapshot_s.get(name, 0.0))
+
+    def status(self) -> dict[str, Any]:
+        """Tell how everything is, as plain values."""
+        return {
+            "version": __version__,
+            "host": self._host,
+            "pid": os.getpid(),
+            "launcher_pid": self.launcher.pid,
+            "started_ns": self._started_ns,
+            "runtime_dir": str(self._runtime.endpoints.directory),
+            "stream": self._runtime.endpoints.stream,
+            "nr_running": self.nr_running,
+            "contexts": [self._describe(name) for name in sorted({*self._contexts, *self.known})],
+        }
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        context = self._contexts.get(name)
+        if context is None:
+            spec = self.known[name]
+            return {"name": name, "state": "stopped", "reason": "never started", "primitive": spec.primitive}
+        row = {"name": name, **context.describe()}
+        if row["pid"] is not None:
+            row["process"] = _process(row["pid"])
+        row["newest"] = self._newest(name)
+        row["stale"] = context.state != "running"
+        return row
+
+    def _newest(self, name: str) -> dict[str, Any] | None:
+        """Show the newest summary and how old the newest snapshot is. Decoded here only, when somebody asks."""
+        frames = self.hub.newest.get(wire.topic(name, "summary"))
+        if frames is None:
+            return None
+        summary = wire.decode(frames)
+        newest = wire.decode(self.hub.newest.get(wire.topic(name, "snapshot"), frames))
+        return {**wire.to_map(summary, self._host), "end_ns": getattr(newest, "end_ns", 0)}
+
+
+def _forward_stderr(raw: bytes) -> None:
+    """Pass on what a worker wrote to its standard error; all share one log."""
+    os.write(sys.stderr.fileno(), raw)
+
+
+def _process(pid: int) -> dict[str, Any]:
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            return {
+                "rss_bytes": process.memory_info().rss,
+                "cpu_s": times.user + times.system,
+                "user": process.username(),
+            }
+    except psutil.Error:
+        return {}

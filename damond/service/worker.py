@@ -1,0 +1,308 @@
+"""A worker: one context, its primitive and its publisher, in a process of its own.
+
+Neither click, rich nor pydantic is imported here: there may be fifty workers.
+"""
+
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import numpy as np
+import zmq
+
+from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot, Target, summarize
+from damond.errors import DamondError, PluginError, UnreachableError, UsageError
+from damond.plugin import Registry, parse_options
+from damond.service.link import Link, LinkClosedError, wait_readable
+from damond.service.spec import ContextSpec
+from damond.stream.publisher import Publisher
+from damond.stream.wire import Event
+from damond.units import NSEC_PER_USEC, USEC_PER_SEC
+
+_log = logging.getLogger(__name__)
+
+SUMMARY_INTERVAL_NS: Final = 5_000_000_000
+"""Least time between two summaries, as DAMON_STAT refreshes."""
+
+_CONNECT_TIMEOUT_S: Final = 10.0
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    @staticmethod
+    def wall_ns() -> int:
+        """Unix time."""
+        return time.time_ns()
+
+    @staticmethod
+    def monotonic_ns() -> int:
+        """Time since boot."""
+        return time.monotonic_ns()
+
+    @staticmethod
+    def cpu_us() -> int:
+        """CPU time of this process: all of the worker counts, publishing too."""
+        return time.process_time_ns() // NSEC_PER_USEC
+
+
+class LinkStop:
+    """A stop comes over the link, as the end of the link (the supervisor is gone), or as SIGTERM.
+
+    Attributes:
+        reason: Why, once it has come.
+        on_request: Takes whatever else comes over the link.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.reason = ""
+        self.on_request: Callable[[dict[str, Any]], None] | None = None
+        self._link = link
+        self._wakeup, signalled = socket.socketpair()
+        signalled.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        self._signalled = signalled  # kept open
+        signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._on_term)
+
+    def _on_term(self, *_: object) -> None:
+        self.reason = self.reason or "requested"
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait that long, or until a stop is requested: then return True."""
+        if self.reason:
+            return True
+        ready = wait_readable([self._link.fileno(), self._wakeup.fileno()], timeout_s)
+        if self._link.fileno() in ready:
+            self._listen()
+        return bool(self.reason)
+
+    def _listen(self) -> None:
+        try:
+            message, _ = self._link.receive()
+        except LinkClosedError:
+            self.reason = "supervisor_gone"
+            return
+        if message["kind"] == "stop":
+            self.reason = "requested"
+        elif self.on_request is not None:
+            self.on_request(message)
+
+
+class Reporter:
+    """The sink of the loop: the stream for everybody, the link for the supervisor."""
+
+    def __init__(self, name: str, publisher: Publisher, link: Link) -> None:
+        self._name = name
+        self._publisher = publisher
+        self._link = link
+        self._summary_due_ns = 0
+        self._span_ns = self._checks = self._cpu_us = 0
+
+    def event(self, event: str, reason: str = "", **details: Any) -> None:
+        """Publish a change in the life of the context, and tell the supervisor."""
+        message = Event(context=self._name, time_ns=time.time_ns(), event=event, reason=reason, details=details)
+        seq = self._publisher.publish(message)
+        self.tell("event", event=event, reason=reason, details=details, epoch=self._publisher.epoch, seq=seq)
+
+    def tell(self, kind: str, **rest: Any) -> None:
+        """Tell the supervisor alone."""
+        try:
+            self._link.send({"kind": kind, **rest})
+        except LinkClosedError:
+            _log.debug("%s: the supervisor is gone", self._name)
+
+    def started(self, ctx: Context, primitive: Primitive) -> None:
+        """Report that the worker is ready."""
+        _log.info("%s: %s monitors %d regions", self._name, primitive.name, ctx.nr_regions)
+        self.event(
+            "started",
+            primitive=primitive.name,
+            granularity=primitive.granularity,
+            nr_regions=ctx.nr_regions,
+            attrs=asdict(ctx.attrs),
+            pids=[target.pid for target in ctx.targets if target.pid is not None],
+        )
+
+    def tuned(self, ctx: Context, old: Attrs) -> None:
+        """Report that the attributes have changed."""
+        changed = {name: [before, getattr(ctx.attrs, name)] for name, before in asdict(old).items()}
+        changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
+        self.event("attrs_changed", "tuned", changed=changed, attrs=asdict(ctx.attrs))
+
+    def aggregated(self, snapshot: Snapshot) -> None:
+        """Publish a snapshot, and a summary when one is due: costs in it are those since the last one."""
+        self._publisher.publish(snapshot)
+        self._span_ns += snapshot.end_ns - snapshot.start_ns
+        self._checks += snapshot.checks
+        self._cpu_us += snapshot.cpu_us
+        now_ns = time.monotonic_ns()
+        if now_ns < self._summary_due_ns:
+            return
+        self._summary_due_ns = now_ns + SUMMARY_INTERVAL_NS
+        span_us = max(self._span_ns // NSEC_PER_USEC, 1)
+        summary = replace(
+            summarize(snapshot),
+            checks_per_s=self._checks * USEC_PER_SEC / span_us,
+            cpu_fraction=self._cpu_us / span_us,
+        )
+        self._publisher.publish(summary)
+        self._span_ns = self._checks = self._cpu_us = 0
+
+
+def _import_named(path: str) -> Any:
+    """Import ``"module:name"``.
+
+    Raises:
+        UsageError: There is no such thing.
+    """
+    module, _, name = path.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"{path!r} can't be imported in the worker: {error}",
+            hint="name a function or class at the top level of an importable module, as 'module:name'",
+        ) from error
+    return found
+
+
+def make_primitive(spec: ContextSpec) -> Primitive:
+    """Make the primitive that a context selects; ``auto`` takes the first that works here.
+
+    Raises:
+        UnknownNameError: No plugin offers it, or an option is unknown.
+        InvalidOptionError: An option is refused.
+        SourceUnavailableError: None of those that ``auto`` may choose works here.
+    """
+    if ":" in spec.primitive:
+        cls = _import_named(spec.primitive)
+        primitive: Primitive = cls(parse_options(spec.primitive, cls.Options, spec.options))
+        return primitive
+    if spec.primitive == "auto":
+        registry = Registry()
+        return registry.make(registry.choose().name, spec.options)
+    # Only the plugin that is needed: a broken one costs no other context its memory or its life.
+    return Registry(offering=spec.primitive).make(spec.primitive, spec.options)
+
+
+def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
+    """Make the context in the worker.
+
+    Raises:
+        InvalidAttrsError: The attributes asked for contradict each other.
+        InvalidRegionError: Initial regions are empty, unsorted or overlap.
+        UsageError: A callback can't be imported.
+    """
+    targets = [Target(each.id, pid=each.id if primitive.process_targets else None) for each in spec.targets]
+    for target, given in zip(targets, spec.targets, strict=True):
+        target.set_ranges(given.ranges)
+    callbacks: dict[str, Callable[[Context], Any]] = {
+        event: _import_named(path) for event, path in spec.callbacks.items()
+    }
+    return Context(
+        name=spec.name,
+        attrs=primitive.attrs(spec.attrs),
+        targets=targets,
+        callback=Callback(private=spec.private, **callbacks),
+        rng=np.random.default_rng(spec.seed),
+        waits_for_targets=spec.waits_for_targets,
+    )
+
+
+def _changed(given: Mapping[str, int], attrs: Attrs) -> dict[str, list[int]]:
+    """List the attributes that are not as asked for: name -> [asked, real]."""
+    return {name: [asked, getattr(attrs, name)] for name, asked in given.items() if getattr(attrs, name) != asked}
+
+
+class Commands:
+    """What the supervisor asks a running worker to do, between two samples; each request is answered."""
+
+    def __init__(self, kdamond: Kdamond, primitive: Primitive, reporter: Reporter) -> None:
+        self._kdamond = kdamond
+        self._primitive = primitive
+        self._reporter = reporter
+        self._verbs: dict[str, Callable[[dict[str, Any]], None]] = {
+            "tune": self._tune,
+            "targets": self._targets,
+            "pause": self._pause,
+        }
+
+    def request(self, message: dict[str, Any]) -> None:
+        """Take a request in; it is done before the next sample."""
+        self._kdamond.call(lambda: self._do(message))
+
+    def _do(self, message: dict[str, Any]) -> None:
+        refusal = None
+        try:
+            self._verbs[message["kind"]](message)
+        except DamondError as error:
+            refusal = {"code": error.code, "message": error.message, "hint": error.hint}
+        self._reporter.tell("done", id=message["id"], error=refusal)
+
+    def _tune(self, message: dict[str, Any]) -> None:
+        self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.ctx.attrs), **message["attrs"]}))
+
+    def _targets(self, message: dict[str, Any]) -> None:
+        by_process = self._primitive.process_targets
+        self._kdamond.retarget([Target(each, pid=each if by_process else None) for each in message["ids"]])
+
+    def _pause(self, message: dict[str, Any]) -> None:
+        self._kdamond.pause(paused=message["paused"])
+
+
+def _monitor(spec: ContextSpec, stop: LinkStop, reporter: Reporter) -> None:
+    primitive = make_primitive(spec)
+    ctx = make_context(spec, primitive)
+    changed = _changed(spec.attrs, ctx.attrs)
+    if changed:
+        reporter.event("attrs_changed", f"primitive {primitive.name} can't keep what was asked for", changed=changed)
+    kdamond = Kdamond(ctx, primitive, clock=SystemClock(), stop=stop, sink=reporter)
+    stop.on_request = Commands(kdamond, primitive, reporter).request
+    reason = kdamond.run()
+    if reason == "requested":
+        reason = stop.reason
+    if reason == "target_gone":
+        reporter.event("target_gone", "the last target has ended")
+    reporter.event("stopping", reason)
+    reporter.event("stopped", reason)
+
+
+def _connect(publisher: Publisher) -> None:
+    if not publisher.wait_connected(_CONNECT_TIMEOUT_S):
+        raise UnreachableError("the supervisor's stream does not answer", hint="is the supervisor overloaded?")
+
+
+def main(spec: ContextSpec, link: Link, endpoint: str) -> int:
+    """Run one context to its end; return the exit status."""
+    zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+    publisher = Publisher(zmq_context, endpoint, socket.gethostname(), epoch=time.time_ns())
+    reporter = Reporter(spec.name, publisher, link)
+    stop = LinkStop(link)
+    status = os.EX_OK
+    try:
+        _connect(publisher)
+        reporter.event("starting")
+        _monitor(spec, stop, reporter)
+    except DamondError as error:
+        _log.error("%s: %s", spec.name, error)
+        reporter.tell("failed", message=error.message, code=error.code, hint=error.hint)
+        status = error.exit_code
+    except Exception as error:  # noqa: BLE001 - the edge of the worker: whatever a plugin does ends here
+        traceback.print_exc()
+        where = f"{type(error).__name__}: {error}"
+        reporter.tell("failed", message=where, code=PluginError.code, hint="its traceback is in the log")
+        status = os.EX_SOFTWARE
+    publisher.close()
+    zmq_context.term()
+    sys.stderr.flush()
+    return status

@@ -1,0 +1,107 @@
+"""The configuration: parsed as a whole, every problem listed."""
+
+from pathlib import Path
+
+import pytest
+
+from damond.errors import ConfigError
+from damond.plugin import Registry
+from damond.service import config
+
+REGISTRY = Registry()
+
+
+def load(tmp_path: Path, text: str) -> config.Config:
+    path = tmp_path / "damond.toml"
+    path.write_text(text)
+    return config.load(path, REGISTRY)
+
+
+def problems(tmp_path: Path, text: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert caught.value.exit_code == 78
+    return caught.value.problems
+
+
+def test_shipped_file() -> None:
+    """The file that is shipped can be used as it is."""
+    shipped = config.load(Path(__file__).parents[2] / "etc" / "damond.toml", REGISTRY)
+    assert shipped.specs()
+
+
+def test_defaults_and_overrides(tmp_path: Path) -> None:
+    """A context has the defaults where it does not say otherwise; intervals have units."""
+    loaded = load(
+        tmp_path,
+        """
+        [defaults]
+        sample_interval = "10ms"
+        max_nr_regions = 50
+        [context.a]
+        primitive = "synthetic"
+        sample_interval = "5ms"
+        [context.b]
+        primitive = "vaddr"
+        pid = 12
+        pids = [13, 12]
+        autostart = false
+        """,
+    )
+    a, b = loaded.specs()
+    assert a.attrs == {"sample_interval": 5000, "max_nr_regions": 50}
+    assert [target.id for target in b.targets] == [12, 13]
+    assert [spec.name for spec in loaded.specs(autostart_only=True)] == ["a"]
+
+
+def test_every_problem_is_listed(tmp_path: Path) -> None:
+    """Not the first problem: all of them, each with where it is and the nearest known word."""
+    found = problems(
+        tmp_path,
+        """
+        [service]
+        runtime_dri = "/run/x"
+        [context."a b"]
+        primitive = "syntetic"
+        [context.c]
+        primitive = "synthetic"
+        sample_intervall = "5ms"
+        aggr_interval = "fast"
+        [context.c.options]
+        sise = "1GiB"
+        """,
+    )
+    text = "\n".join(found)
+    for expected in (
+        "did you mean 'runtime_dir'",
+        "'a b' is no context name",
+        "unknown primitive 'syntetic'",
+        "did you mean 'sample_interval'",
+        "'fast' is not an interval",
+        "unknown option 'sise'",
+    ):
+        assert expected in text
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("[context", "is not TOML", id="not TOML"),
+        pytest.param("[context.a]\nsample_interval='1s'\naggr_interval='1ms'", "aggr_interval", id="contradiction"),
+        pytest.param("[context.a]\nmin_nr_regions=2", "min_nr_regions = 2", id="too few regions"),
+        pytest.param("[context.a]\npid=0", "greater than 0", id="no pid"),
+        pytest.param("context = 3", "context = 3", id="no table"),
+        pytest.param("[context.a]\nprimitive = 3", "primitive = 3", id="no name"),
+    ],
+)
+def test_refused(tmp_path: Path, text: str, words: str) -> None:
+    """What can't be used says where and why."""
+    with pytest.raises(ConfigError, match=words):
+        load(tmp_path, text)
+
+
+def test_missing(tmp_path: Path) -> None:
+    """A file that is not there is named."""
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: No such file"):
+        config.load(tmp_path / "nowhere.toml", REGISTRY)
