@@ -1,0 +1,113 @@
+"""What page frames are used for (/proc/kpageflags), and which frame carries the bits of a folio."""
+
+import os
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from damond.errors import SourceUnavailableError
+from damond_accessbits.root import Root
+from damond_accessbits.words import WORD_SZ, Words, read_words
+
+# include/uapi/linux/kernel-page-flags.h, Linux 6.12.
+UPTODATE: Final = 1 << 3
+LRU: Final = 1 << 5
+BUDDY: Final = 1 << 10
+MMAP: Final = 1 << 11
+HEAD: Final = 1 << 15
+TAIL: Final = 1 << 16
+HUGETLB: Final = 1 << 17
+NOPAGE: Final = 1 << 20
+OFFLINE: Final = 1 << 23
+ZERO_PAGE: Final = 1 << 24
+
+MAX_ORDER: Final = 18
+"""A folio is at most 2**18 frames: 1 GiB of 4 KiB pages (the largest hugetlb page of x86-64)."""
+
+_BLOCK_ORDER: Final = 9
+"""Sizes of folios are remembered per 2**9 frames: a transparent huge page of x86-64."""
+
+
+Bools = NDArray[np.bool_]
+
+
+def markable(flags: Words) -> Bools:
+    """Say which frames can be marked idle: those on an LRU list (page_idle_get_folio, mm/page_idle.c, Linux 6.12)."""
+    result: Bools = np.equal(flags & np.uint64(LRU | TAIL | HUGETLB | NOPAGE | OFFLINE), np.uint64(LRU))
+    return result
+
+
+def free(flags: Words) -> Bools:
+    """Say which frames nobody uses, so that nobody accesses them."""
+    return (flags & np.uint64(BUDDY)).astype(bool)
+
+
+def waiting(flags: Words) -> Bools:
+    """Say which frames look like pages that wait in a per-CPU batch for a place on an LRU list."""
+    wanted = np.uint64(UPTODATE | MMAP)
+    result: Bools = np.equal(flags & (wanted | np.uint64(LRU | TAIL | HUGETLB | ZERO_PAGE)), wanted)
+    return result
+
+
+class PageFlags:
+    """/proc/kpageflags, open.
+
+    Raises:
+        SourceUnavailableError: It can't be opened.
+    """
+
+    def __init__(self, root: Root) -> None:
+        try:
+            self._fd = root.open("proc/kpageflags")
+        except OSError as error:
+            raise SourceUnavailableError(
+                "page_idle",
+                f"/proc/kpageflags can't be read: {error.strerror}",
+                hint="run as root, on a kernel with CONFIG_PROC_PAGE_MONITOR",
+            ) from error
+        self._orders: dict[int, int] = {}
+
+    def read(self, frames: Words) -> Words:
+        """Return the flags of frames; 0 behind the last frame of the machine."""
+        return read_words(self._fd, (frames * np.uint64(WORD_SZ)).tolist())
+
+    def carriers(self, frames: Words) -> tuple[Words, Words]:
+        """Find the frames that carry the idle bits of these ones: the head of the folio each belongs to.
+
+        Returns:
+            The frames and their flags; a tail without a head stays as it is.
+        """
+        flags = self.read(frames)
+        tails = np.flatnonzero(flags & np.uint64(TAIL))
+        if not len(tails):
+            return frames, flags
+        carriers, flags = frames.copy(), flags.copy()
+        for index in tails.tolist():
+            carriers[index], flags[index] = self._head(int(frames[index]))
+        return carriers, flags
+
+    def _head(self, tail: int) -> tuple[int, int]:
+        """Return the head of a folio and its flags; (tail, TAIL) where there is none.
+
+        A folio is aligned to its size (mm/page_alloc.c hands out aligned blocks, Linux 6.12), so that its head is
+        ``tail`` with some low bits cleared, and clearing fewer stays inside: at most 18 looks, not 262,143 steps.
+        """
+        block = tail >> _BLOCK_ORDER
+        if order := self._orders.get(block, 0):
+            # The size seen last in the same place. Where the middle of it is a tail, the folio is still that large.
+            head = tail >> order << order
+            flags, middle = read_words(self._fd, [head * WORD_SZ, (head + (1 << order - 1)) * WORD_SZ]).tolist()
+            if flags & HEAD and middle & TAIL:
+                return head, flags
+        for order in range(1, MAX_ORDER + 1):
+            head = tail >> order << order
+            flags = int(read_words(self._fd, [head * WORD_SZ])[0])
+            if not flags & TAIL:
+                self._orders[block] = order
+                return (head, flags) if flags & HEAD else (tail, TAIL)
+        return tail, TAIL
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)

@@ -1,0 +1,103 @@
+"""The primitive: all memory as one target, one page frame checked per region and sample."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from damond.core import AddrRange, Context, Primitive, Probe, Target
+from damond.core.adaptation import initial_regions, set_ranges
+from damond.errors import UsageError
+from damond.plugin import option
+from damond.units import PAGE_SIZE
+from damond_accessbits import IdleFrames, Root, probe_page_idle, refuse_kdamonds
+from damond_accessbits.probe import probe_warnings
+from damond_physical.ram import parse_ranges, system_ram
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalOptions:
+    """What the configuration of a context may say about the primitive."""
+
+    ranges: tuple[AddrRange, ...] = option(
+        default=(), help='ranges of addresses, such as "1MiB-2GiB"; all System RAM if empty', parse=parse_ranges
+    )
+    allow_kdamond: bool = option(default=False, help="monitor although the kernel's own DAMON runs")
+
+
+class Physical(Primitive):
+    """Monitors physical memory; the one target has the id 0.
+
+    Frames that nobody uses count as not accessed. Of frames on no LRU list (the kernel's own memory, hugetlbfs,
+    holes) nothing is known; they are counted apart, in ``ctx.unknown``.
+    """
+
+    name = "physical"
+    Options = PhysicalOptions
+
+    def __init__(self, options: PhysicalOptions, root: Root = Root()) -> None:  # noqa: B008 - Root is frozen
+        super().__init__(options)
+        self._root = root
+        self._frames: IdleFrames | None = None
+        self._given_regions = False
+
+    @classmethod
+    def probe(cls, root: Root = Root()) -> Probe:  # noqa: B008 - Root is frozen
+        """Try page_idle: there is no other source."""
+        source = probe_page_idle(root, by_process=False)
+        warnings = probe_warnings(root, page_idle=True) if source.works else ()
+        return Probe(source.works, source.granularity, source.reason, source.hint, (source,), warnings)
+
+    def init(self, ctx: Context) -> None:
+        """Make the target and its regions."""
+        if not self.options.allow_kdamond:
+            refuse_kdamonds(self._root)
+        self._frames = IdleFrames(self._root)
+        if not ctx.targets:
+            ctx.targets.append(Target(0))
+        if [target.id for target in ctx.targets] != [0]:
+            raise UsageError(
+                f"physical has one target, of id 0; not {', '.join(str(target.id) for target in ctx.targets)}",
+                hint="leave targets out; the option ranges limits what is monitored",
+            )
+        target = ctx.targets[0]
+        self._given_regions = len(target.regions) > 0
+        if not self._given_regions:
+            target.set_ranges(initial_regions(self._ranges(), ctx.attrs.min_nr_regions, ctx.min_region_sz))
+
+    def update(self, ctx: Context) -> None:
+        """Fit the regions to memory that was plugged in or out; drain pages that could not be marked."""
+        if not self._given_regions and not self.options.ranges:
+            set_ranges(ctx.targets[0].regions, self._ranges(), ctx.min_region_sz)
+        if self._opened.drain():
+            _log.debug("%s: pages waited for their LRU list: drained", ctx.name)
+
+    def prepare_access_checks(self, ctx: Context) -> None:
+        """Choose a frame in every region and mark it idle."""
+        addrs = ctx.targets[0].regions.pick_sampling_addrs(ctx.rng)
+        self._opened.mark(addrs // np.uint64(PAGE_SIZE))
+
+    def check_accesses(self, ctx: Context) -> int:
+        """Count the frames that are not idle any more."""
+        regions = ctx.targets[0].regions
+        regions.nr_accesses += self._opened.accessed()
+        ctx.checks += len(regions)
+        ctx.unknown += int(np.count_nonzero(self._opened.unknown))
+        return int(regions.nr_accesses.max(initial=0))
+
+    def cleanup(self, ctx: Context) -> None:  # noqa: ARG002 - the contract's
+        """Close page_idle."""
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
+
+    def _ranges(self) -> list[AddrRange]:
+        return list(self.options.ranges) or system_ram(self._root)
+
+    @property
+    def _opened(self) -> IdleFrames:
+        if self._frames is None:
+            raise RuntimeError("init() comes first")
+        return self._frames

@@ -1,0 +1,202 @@
+"""Where the primitive reads "accessed" from: page by page with privilege, mapping by mapping without."""
+
+import errno
+import logging
+import os
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from damond.core import MIN_REGION_SZ, Context, SourceProbe, Target
+from damond.errors import SourceUnavailableError
+from damond_accessbits import IdleFrames, Root, parse_smaps, probe_page_idle, probe_referenced
+from damond_accessbits.pagemap import entry_offsets, read_frames
+from damond_accessbits.smaps import CLEAR_ALL
+from damond_accessbits.words import WORD_SZ
+from damond_vaddr.process import GONE, Process
+
+_log = logging.getLogger(__name__)
+
+SOURCES: Final = ("page_idle", "referenced")
+"""All sources, in the order in which ``source = "auto"`` tries them."""
+
+Live = Sequence[tuple[Target, Process]]
+
+
+class Source(Protocol):
+    """One way to check accesses: the primitive's two functions, for the targets that are alive."""
+
+    granularity: int
+
+    def prepare(self, ctx: Context, live: Live) -> None:
+        """Choose a sampling address in every region, and make what is there look not accessed."""
+
+    def check(self, ctx: Context) -> None:
+        """Count an access for every region of the last :meth:`prepare` that was accessed since."""
+
+    def refresh(self, ctx: Context) -> None:
+        """Do what is worth doing once per update."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+def probe_sources(root: Root) -> tuple[SourceProbe, ...]:
+    """Try out every source, in the order in which ``auto`` chooses."""
+    return (probe_page_idle(root, by_process=True), probe_referenced(root))
+
+
+def choose_source(wanted: str, root: Root) -> str:
+    """Return the name of the source to use.
+
+    Raises:
+        SourceUnavailableError: The one that is asked for does not work, or none does.
+    """
+    candidates = [each for each in probe_sources(root) if wanted in ("auto", each.name)]
+    for each in candidates:
+        if each.works:
+            return each.name
+    raise SourceUnavailableError(
+        wanted if wanted != "auto" else "vaddr",
+        "; ".join(f"{each.name}: {each.reason}" if wanted == "auto" else each.reason for each in candidates),
+        hint="; ".join(dict.fromkeys(each.hint for each in candidates if each.hint)),
+    )
+
+
+def open_source(name: str, root: Root) -> Source:
+    """Open a source.
+
+    Raises:
+        SourceUnavailableError: It does not work (any more).
+    """
+    return PageIdleSource(root) if name == "page_idle" else ReferencedSource()
+
+
+def count(ctx: Context, target: Target, accessed: NDArray[np.bool_], nr_unknown: int = 0) -> None:
+    """Add the results of one pass to the regions of one target, and its cost to the context."""
+    target.regions.nr_accesses += accessed
+    ctx.checks += len(accessed)
+    ctx.unknown += nr_unknown
+
+
+class _Excuses:
+    """What may be wrong with one target in one pass without ending the context."""
+
+    def __init__(self) -> None:
+        self._warned: set[int] = set()
+
+    def memory_is_gone(self, ctx: Context, target: Target, error: OSError) -> None:
+        """Take an error of reading a target: it ends, or calls execve(2) and is nobody's for a moment.
+
+        The regions of one that lives on and may not be read are unknown, and the log says so once.
+
+        Raises:
+            OSError: The error itself, if it is another one.
+        """
+        if error.errno in GONE:
+            return
+        if error.errno not in (errno.EACCES, errno.EPERM):
+            raise error
+        nr_regions = len(target.regions)
+        count(ctx, target, np.zeros(nr_regions, bool), nr_regions)
+        if target.id not in self._warned:
+            self._warned.add(target.id)
+            _log.warning("%s: process %d can't be read now: %s", ctx.name, target.id, error.strerror)
+
+
+class PageIdleSource:
+    """One page per check: pagemap says where it is, page_idle whether it was accessed.
+
+    Accessed by anybody: page_idle looks at all mappings of a page, so that what other processes do with a page that
+    is shared (a library, memory from before a fork) counts as well.
+    """
+
+    granularity = MIN_REGION_SZ
+
+    def __init__(self, root: Root) -> None:
+        self._frames = IdleFrames(root)
+        self._excuses = _Excuses()
+        self._pass: list[tuple[Target, slice]] = []
+
+    def prepare(self, ctx: Context, live: Live) -> None:
+        """Look up the frames of the sampling addresses and mark them idle."""
+        self._pass = []
+        found = [np.zeros(0, np.uint64)]
+        position = 0
+        for target, process in live:
+            try:
+                frames = _frames(process, target.regions.pick_sampling_addrs(ctx.rng))
+            except OSError as error:
+                self._excuses.memory_is_gone(ctx, target, error)
+            else:
+                found.append(frames)
+                self._pass.append((target, slice(position, position := position + len(frames))))
+        self._frames.mark(np.concatenate(found))
+
+    def check(self, ctx: Context) -> None:
+        """Count the frames that are not idle any more."""
+        accessed, unknown = self._frames.accessed(), self._frames.unknown
+        for target, part in self._pass:
+            count(ctx, target, accessed[part], int(np.count_nonzero(unknown[part])))
+
+    def refresh(self, ctx: Context) -> None:
+        """Make pages that were faulted in since the last time markable."""
+        if self._frames.drain():
+            _log.debug("%s: pages waited for their LRU list: drained", ctx.name)
+
+    def close(self) -> None:
+        """Close page_idle; the files of the targets are theirs."""
+        self._frames.close()
+
+
+def _frames(process: Process, addrs: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the frames behind addresses, and note if the file shows no memory at all any more."""
+    fd = process.file("pagemap")
+    frames = read_frames(fd, addrs)
+    if len(addrs) and not frames.any() and not os.pread(fd, WORD_SZ, entry_offsets(addrs[:1])[0]):
+        process.lost_memory = True
+    return frames
+
+
+class ReferencedSource:
+    """One mapping per check: clear_refs, and "Referenced" in smaps.
+
+    Pages that were swapped out or never touched are not in memory and count nothing, and neither does the shared
+    page of zeros behind memory that was only read (smaps_account and vm_normal_page, Linux 6.12).
+    """
+
+    granularity = 0
+
+    def __init__(self) -> None:
+        self._excuses = _Excuses()
+        self._pass: list[tuple[Target, Process]] = []
+
+    def prepare(self, ctx: Context, live: Live) -> None:
+        """Clear the accessed bits of whole processes."""
+        self._pass = []
+        for target, process in live:
+            target.regions.pick_sampling_addrs(ctx.rng)
+            try:
+                process.write("clear_refs", CLEAR_ALL)
+            except OSError as error:
+                self._excuses.memory_is_gone(ctx, target, error)
+            else:
+                self._pass.append((target, process))
+
+    def check(self, ctx: Context) -> None:
+        """Count the sampling addresses whose mapping was referenced."""
+        for target, process in self._pass:
+            try:
+                smaps = parse_smaps(process.read("smaps"))
+            except OSError as error:
+                self._excuses.memory_is_gone(ctx, target, error)
+            else:
+                count(ctx, target, smaps.accessed(target.regions.sampling_addr))
+
+    def refresh(self, ctx: Context) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing is open but the files of the targets, which are theirs."""

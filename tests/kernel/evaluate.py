@@ -1,0 +1,130 @@
+"""How well snapshots agree with the true hot pages: precision, recall and F1, weighted by pages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from damond.core import Snapshot
+from tests.kernel.workload import SEC, Pattern, Ranges
+
+HOT_SHARE = 0.25
+"""A region is called hot from this share of the possible accesses on, and a page is, that was hot for that long."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where and when a workload runs: what it printed.
+
+    Attributes:
+        pid: Its pid.
+        address: First address of its mapping.
+        begin_ns: Begin of phase 0. Unix time.
+        pattern: What it does.
+    """
+
+    pid: int
+    address: int
+    begin_ns: int
+    pattern: Pattern
+
+    def truth(self, start_ns: int, end_ns: int) -> Ranges:
+        """Return the ranges of addresses that were hot for at least a quarter of a window."""
+        pattern = self.pattern
+        first, last = pattern.phase(start_ns - self.begin_ns), pattern.phase(end_ns - self.begin_ns)
+        ranges: Ranges = []
+        for phase in range(first, last + 1):
+            begin = max(start_ns, self.begin_ns + phase * pattern.period_ns)
+            end = min(end_ns, self.begin_ns + (phase + 1) * pattern.period_ns) if pattern.period_ns else end_ns
+            if end - begin >= HOT_SHARE * (end_ns - start_ns):
+                ranges += [(self.address + a, self.address + b) for a, b in pattern.hot(phase)]
+        return sorted(ranges)
+
+    def since_move_ns(self, time_ns: int) -> int:
+        """Return how long ago the last move was; much where nothing moves."""
+        period = self.pattern.period_ns
+        since = time_ns - self.begin_ns
+        return since % period if period and since >= period else time_ns
+
+    def called_hot(self, snapshot: Snapshot) -> Ranges:
+        """Return the hot regions of a snapshot, as far as they lie in the mapping."""
+        (target,) = snapshot.targets
+        hot = target.nr_accesses >= HOT_SHARE * snapshot.max_nr_accesses
+        start, size = target.start[hot].tolist(), target.size[hot].tolist()
+        low, high = self.address, self.address + self.pattern.size
+        clipped = [(max(a, low), min(a + b, high)) for a, b in zip(start, size, strict=True)]
+        return [(a, b) for a, b in clipped if a < b]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The agreement over a number of windows. Bytes, summed over the windows.
+
+    Attributes:
+        both: Called hot, and hot.
+        called: Called hot.
+        true: Hot.
+        windows: How many windows count.
+        left_out: How many do not: the warm-up, and those in which the workload did not get to run.
+    """
+
+    both: int
+    called: int
+    true: int
+    windows: int
+    left_out: int
+
+    @property
+    def precision(self) -> float:
+        return self.both / self.called if self.called else 0.0
+
+    @property
+    def recall(self) -> float:
+        return self.both / self.true if self.true else 0.0
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.both / (self.called + self.true) if self.called + self.true else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"F1 {self.f1:.3f} (precision {self.precision:.3f}, recall {self.recall:.3f}) "
+            f"over {self.windows} windows, {self.left_out} left out"
+        )
+
+
+def overlap(left: Ranges, right: Ranges) -> int:
+    return sum(max(0, min(b, d) - max(a, c)) for a, b in left for c, d in right)
+
+
+def total(ranges: Ranges) -> int:
+    return sum(b - a for a, b in ranges)
+
+
+def score(
+    snapshots: Sequence[Snapshot],
+    layout: Layout,
+    stalls: Sequence[tuple[int, int]] = (),
+    *,
+    warm_up: int = 20,
+    settle_s: float = 0,
+) -> Score:
+    """Compare windows with the truth.
+
+    Left out are the unfinished one, the warm-up (20 aggregations, 2 s), the time after a move, windows of which the
+    workload did not get to run a quarter, and those three times as long as they should be: the machine was busy.
+    """
+    counted = [
+        each
+        for each in snapshots[warm_up:]
+        if not each.partial
+        and (each.end_ns - each.start_ns) < 3000 * each.aggr_us
+        and layout.since_move_ns(each.start_ns) >= settle_s * SEC
+        and overlap([(each.start_ns, each.end_ns)], list(stalls)) <= HOT_SHARE * (each.end_ns - each.start_ns)
+    ]
+    pairs = [(layout.called_hot(each), layout.truth(each.start_ns, each.end_ns)) for each in counted]
+    return Score(
+        sum(overlap(called, true) for called, true in pairs),
+        sum(total(called) for called, _ in pairs),
+        sum(total(true) for _, true in pairs),
+        len(counted),
+        len(snapshots) - len(counted),
+    )

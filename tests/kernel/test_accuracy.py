@@ -1,0 +1,76 @@
+"""How well vaddr finds the hot pages of known workloads, on a kernel with page_idle, beside the kernel's own DAMON."""
+
+import pytest
+
+from damond_physical import Physical, PhysicalOptions
+from damond_vaddr import Vaddr, VaddrOptions
+from tests.kernel.evaluate import Score, overlap, score, total
+from tests.kernel.kernel_damon import in_guest, monitor_by_kernel
+from tests.kernel.rig import check_cost, frames_of, monitor, workload
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
+
+BAR = 0.95
+"""What is asked for: the kernel's own DAMON reaches 0.98 to 1.00 on these in the same guest."""
+
+SECONDS = 10
+
+
+def page_idle() -> Vaddr:
+    return Vaddr(VaddrOptions(source="page_idle"))
+
+
+def report(name: str, who: str, result: Score, settled: Score, cost: str = "") -> None:
+    print(f"\n{name}, {who}: {result}; {SETTLE_S} s after moves left out: {settled.f1:.3f}; {cost}")
+
+
+SETTLE_S = 1
+
+
+@pytest.mark.parametrize(
+    "name", ["steady_32_of_256", "small_2_of_512", "moving_16_of_256", "stripes_8x2_of_256", "halves_64_by_turns"]
+)
+def test_hot_pages_are_found(name: str) -> None:
+    """At 5 ms, 100 ms, 1 s and 10 to 1000 regions F1 is at least 0.95; right after a move the regions must settle."""
+    with workload(name) as load:
+        snapshots, _, _ = monitor(page_idle(), [load.layout.pid], SECONDS)
+        load.stop()
+    result = score(snapshots, load.layout, load.stalls)
+    settled = score(snapshots, load.layout, load.stalls, settle_s=SETTLE_S)
+    report(name, "damond", result, settled, check_cost(snapshots))
+    assert settled.windows >= 10, f"the machine was too busy to judge: {settled}"
+    assert settled.f1 >= BAR, str(settled)
+    assert result.f1 >= BAR - 0.05, str(result)
+
+
+@pytest.mark.skipif(not in_guest(), reason="starts the kernel's DAMON: in a guest kernel only (see test_guest.py)")
+def test_as_good_as_the_kernel() -> None:
+    """On the workload that moves, F1 with all windows counted is at most 0.04 below that of the kernel's DAMON."""
+    scores = {}
+    for who in ("kernel", "damond"):
+        with workload("moving_16_of_256") as load:
+            pid = load.layout.pid
+            attrs = page_idle().attrs({})
+            found = (
+                monitor_by_kernel(pid, attrs, SECONDS) if who == "kernel" else monitor(page_idle(), [pid], SECONDS)[0]
+            )
+            load.stop()
+        scores[who] = score(found, load.layout, load.stalls)
+        report("moving_16_of_256", who, scores[who], score(found, load.layout, load.stalls, settle_s=SETTLE_S))
+    assert scores["damond"].f1 >= scores["kernel"].f1 - 0.04, f"{scores['damond']} against {scores['kernel']}"
+
+
+def test_physical_finds_the_frames_of_a_process() -> None:
+    """Of the frames behind a hot mapping most are found hot by physical, and little else is."""
+    with workload("steady_32_of_256") as load:
+        layout = load.layout
+        snapshots, _, _ = monitor(Physical(PhysicalOptions()), [], SECONDS)
+        frames = frames_of(layout.pid, layout.address, layout.pattern.size // 4096).tolist()
+    hot = sorted((frame * 4096, (frame + 1) * 4096) for frame in frames[: len(frames) // 8])
+    (target,) = snapshots[-2].targets
+    rows = target.nr_accesses * 4 >= snapshots[-2].max_nr_accesses
+    called = [(a, a + b) for a, b in zip(target.start[rows].tolist(), target.size[rows].tolist(), strict=True)]
+    both = overlap(called, hot)
+    print(f"\nphysical: recall {both / total(hot):.3f}, precision {both / total(called):.3f}, {check_cost(snapshots)}")
+    assert both >= 0.8 * total(hot)
+    assert total(called) <= 3 * total(hot)
