@@ -1,0 +1,67 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from damond.errors import DamondError
+from damond.units import parse_interval
+
+
+class Interval(click.ParamType[int]):
+    """An interval with its unit; microseconds in the program."""
+
+    name = "interval"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the text."""
+        try:
+            return parse_interval(value)
+        except DamondError as error:
+            self.fail(str(error), param, ctx)
+
+
+class RegionsRange(click.ParamType[tuple[int, int]]):
+    """``MIN:MAX``."""
+
+    name = "min:max"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Parse the text."""
+        if isinstance(value, tuple):
+            return value
+        least, _, most = value.partition(":")
+        if not (least.isdigit() and most.isdigit()):
+            self.fail(f"{value!r} is not MIN:MAX, two numbers of regions", param, ctx)
+        return int(least), int(most)
+
+
+class KeyValue(click.ParamType[tuple[str, str]]):
+    """``KEY=VALUE``."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split the text."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not (key and equals):
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, text
+
+
+def runtime_dir(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--runtime-dir``."""
+    return click.option(
+        "--runtime-dir",
+        type=click.Path(path_type=Path),
+        help="Directory of the supervisor's sockets.  [default: /run/damond for root, else one of the user's own]",
+    )(function)
+
+
+def as_json(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)

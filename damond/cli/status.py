@@ -1,0 +1,95 @@
+"""``damond status``: show what the running service monitors."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from damond.cli import options, output, table
+from damond.cli.picture import short_interval
+from damond.cli.table import Column
+from damond.client import Client
+from damond.units import NSEC_PER_USEC, format_size
+
+_STATE_STYLES: Final = {"running": "green", "failed": "bold red", "starting": "yellow", "stopping": "yellow"}
+
+_COLUMNS: Final = (
+    Column("context"),
+    Column("state"),
+    Column("for", right=True, rank=1),
+    Column("primitive", rank=3),
+    Column("regions", right=True, rank=4),
+    Column("working set", right=True),
+    Column("CPU", right=True),
+    Column("RSS", right=True, rank=2),
+    Column("pid", right=True, rank=5),
+)
+
+
+@click.command("status")
+@options.as_json
+@options.runtime_dir
+def command(runtime_dir: Path | None, *, as_json: bool) -> None:
+    """Show the supervisor, its contexts, their workers and what they cost."""
+    with Client(runtime_dir) as client:
+        status = client.status()
+    if as_json:
+        output.print_json(status)
+        return
+    print_status(output.console(), status)
+
+
+def print_status(console: Console, status: Mapping[str, Any]) -> None:
+    """Print a table of the contexts, and of each that does not run why."""
+    contexts = status["contexts"]
+    wraps = not console.is_terminal
+    console.print(
+        f"damond {status['version']} on {status['host']} (pid {status['pid']}): {status['nr_running']} of "
+        f"{len(contexts)} contexts run; stream {status['stream']}",
+        soft_wrap=wraps,
+    )
+    if contexts:
+        rows = [[_styled(name, words) for name, words in _row(each).items()] for each in contexts]
+        for line in table.lines(_COLUMNS, rows, None if wraps else console.width):
+            console.print(line, soft_wrap=True)
+    for each in contexts:
+        for line in _remarks(each):
+            console.print(line, soft_wrap=wraps)
+
+
+def _row(each: Mapping[str, Any]) -> dict[str, str]:
+    """Put one context into words; what is not known is empty."""
+    row = dict.fromkeys((column.name for column in _COLUMNS), "") | {
+        name: str(each[name]) for name in ("state", "primitive")
+    }
+    row["context"] = each["name"]
+    if "since_ns" in each:
+        row["for"] = short_interval((time.time_ns() - each["since_ns"]) / NSEC_PER_USEC)
+    newest, process = each.get("newest"), each.get("process")
+    if each["state"] == "running" and newest:
+        row["regions"] = str(newest["nr_regions"])
+        row["working set"] = f"{format_size(newest['accessed_bytes'])} of {format_size(newest['total_bytes'])}"
+        row["CPU"] = f"{100 * newest['cpu_fraction']:.1f} %"
+    if process:
+        row["RSS"], row["pid"] = format_size(process["rss_bytes"]), str(each["pid"])
+    return row
+
+
+def _styled(column: str, words: str) -> Text:
+    return Text(words, _STATE_STYLES.get(words, "") if column == "state" else "")
+
+
+def _remarks(each: Mapping[str, Any]) -> list[Text]:
+    """Say why a context does not run, and what would help."""
+    name = each["name"]
+    if each.get("error"):
+        hint = each["error"]["hint"]
+        lines = [Text(f"{name}: {each['error']['message']}", "red")]
+        return [*lines, Text(f"  hint: {hint}")] if hint else lines
+    if each["state"] == "stopped":
+        return [Text(f"{name}: stopped ({each['reason']}); 'damond start {name}' starts it")]
+    return []

@@ -1,0 +1,124 @@
+"""``damond watch``: follow contexts of the running service."""
+
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from damond.cli import options, output
+from damond.cli.live import PlainView, View, can_draw, open_view
+from damond.cli.overview import OverviewView
+from damond.client import Client, check_reachable, subscribe
+from damond.core import Snapshot
+from damond.core.context import check_name
+from damond.errors import UnknownNameError, UnreachableError
+from damond.stream import wire
+from damond.stream.endpoints import Endpoints, default_runtime_dir
+from damond.stream.subscriber import Subscriber
+
+SILENT_S: Final = 2.0
+"""Silence after which it is worth a look whether the service is still there. Seconds."""
+
+_GONE: Final = "the service is gone; waiting for it to come back (Ctrl-C ends)"
+_ENDED: Final = ("stopped", "failed", "target_gone")
+
+
+@click.command("watch")
+@click.argument("name", required=False)
+@options.as_json
+@options.runtime_dir
+def command(name: str | None, runtime_dir: Path | None, *, as_json: bool) -> None:
+    """Follow one context as a picture, or all of them a row each, until Ctrl-C or SIGTERM.
+
+    Without NAME the only context is chosen, if there is only one. Without a terminal each snapshot is a line; with
+    --json one with the keys of the wire. If the service goes away, it is waited for.
+    """
+    directory = runtime_dir or default_runtime_dir()
+    with Client(directory) as client:
+        contexts = client.contexts()
+    names = [each["name"] for each in contexts]
+    if name is not None and check_name(name) not in names:
+        raise UnknownNameError("context", name, names)
+    if name is None and len(names) == 1:
+        name = names[0]
+    kinds: tuple[str, ...] = ("snapshot",) if as_json else ("snapshot", "event")
+    subscription = subscribe(*([name] if name else []), kinds=kinds, latest=not as_json, runtime_dir=directory)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is given back
+    try:
+        with subscription.open() as subscriber:
+            messages = with_silence(subscriber, Endpoints(directory).path("stream"))
+            if as_json:
+                _print_json(messages)
+            else:
+                _show(messages, name, contexts)
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+
+
+def with_silence(subscriber: Subscriber, path: Path) -> Iterator[wire.Message | str]:
+    """Yield messages; when they cease and the service is gone, words that say so, and "" when it is back."""
+    gone = False
+    while True:
+        message = subscriber.receive(SILENT_S)
+        if message is None:
+            reachable = _is_reachable(path)
+        elif gone:
+            reachable = True
+        else:
+            yield message
+            continue
+        if gone == reachable:
+            gone = not reachable
+            yield _GONE if gone else ""
+        if message is not None:
+            yield message
+
+
+def _is_reachable(path: Path) -> bool:
+    try:
+        check_reachable(path)
+    except UnreachableError:
+        return False
+    return True
+
+
+def _print_json(messages: Iterator[wire.Message | str]) -> None:
+    host, remarks = socket.gethostname(), PlainView(output.console())
+    for message in messages:
+        if isinstance(message, str):
+            remarks.tell("", message)
+        else:
+            output.print_line(wire.to_map(message, message.origin.host if message.origin else host))
+
+
+def _show(messages: Iterator[wire.Message | str], name: str | None, contexts: list[dict[str, str]]) -> None:
+    console = output.console()
+    view: View
+    if name is None and can_draw(console):
+        view = OverviewView(console, [each["name"] for each in contexts])
+    else:
+        view = open_view(console, title=name or "")
+    with view:
+        for each in contexts:
+            if each["state"] in _ENDED and name in (None, each["name"]):
+                help_words = "'damond status' says why" if each["state"] == "failed" else "'damond start' starts it"
+                view.tell(each["name"], f"{each['state']} ({help_words})")
+        for message in messages:
+            if isinstance(message, str):
+                view.tell("", message)
+            elif isinstance(message, Snapshot):
+                view.show(message)
+            elif isinstance(message, wire.Event):
+                _tell_event(view, message)
+
+
+def _tell_event(view: View, event: wire.Event) -> None:
+    """Say what happened; a context that has started speaks for itself."""
+    words = f"{event.event}{f' ({event.reason})' if event.reason else ''}"
+    hint: Mapping[str, Any] = event.details
+    if event.event == "failed" and hint.get("hint"):
+        words += f"; {hint['hint']}"
+    view.tell(event.context, words)

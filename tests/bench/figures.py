@@ -1,0 +1,159 @@
+"""Prints what damond costs on this machine: ``make bench``. Each figure is a median of several runs."""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from damond.core import Attrs, Context, Primitive, Snapshot, adaptation
+from damond.plugin import Registry
+from damond.service.embedded import EmbeddedSupervisor
+from damond.service.spec import ContextSpec
+from damond.stream.subscriber import Subscriber
+
+sys.path.insert(0, str(Path(__file__).parent))
+import syscalls
+
+NR_REGIONS = 1000
+
+
+def median_us(function: Callable[[], object], runs: int = 200) -> float:
+    """Time a call; the median over the runs, in microseconds."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter_ns()
+        function()
+        times.append(time.perf_counter_ns() - start)
+    return statistics.median(times) / 1000
+
+
+def synthetic(nr_regions: int) -> tuple[Primitive, Context]:
+    """Make a synthetic context whose number of regions stays what it is."""
+    primitive = Registry(offering="synthetic").make("synthetic", {"size": "100GiB"})
+    attrs = Attrs(min_nr_regions=nr_regions, max_nr_regions=nr_regions)
+    ctx = Context(attrs=attrs, rng=np.random.default_rng(1))
+    primitive.init(ctx)
+    return primitive, ctx
+
+
+def engine() -> Iterator[tuple[str, float, str]]:
+    """Time the two halves of the engine."""
+    primitive, ctx = synthetic(NR_REGIONS)
+
+    def sample() -> None:
+        primitive.prepare_access_checks(ctx)
+        primitive.check_accesses(ctx)
+        ctx.passed_samples += 1
+
+    yield f"prepare + check, {ctx.nr_regions} synthetic regions", median_us(sample), "us, at most 60"
+    regions = ctx.targets[0].regions
+    regions.nr_accesses = np.random.default_rng(1).integers(0, 20, len(regions)).astype(np.uint32)
+
+    def adapt() -> None:
+        columns = regions.copy()
+        adaptation.age(columns, 2)
+        adaptation.merge(columns, 2, 1 << 40)
+        adaptation.split(columns, 2, ctx.rng)
+
+    yield f"merge + split, {len(regions)} regions", median_us(adapt), "us, at most 1500"
+
+
+@contextmanager
+def running(specs: Sequence[ContextSpec]) -> Iterator[EmbeddedSupervisor]:
+    """Run contexts."""
+    with EmbeddedSupervisor() as supervisor:
+        supervisor.start(specs)
+        yield supervisor
+
+
+def fixed(name: str, nr_regions: int) -> ContextSpec:
+    """Describe a context that keeps its number of regions."""
+    attrs = {"min_nr_regions": nr_regions, "max_nr_regions": nr_regions}
+    return ContextSpec(name=name, primitive="synthetic", attrs=attrs, options={"size": "100GiB"}, seed=1)
+
+
+def one_context(span_s: float = 10.0) -> Iterator[tuple[str, float, str]]:
+    """Measure all of a worker's CPU time while it publishes to one subscriber."""
+    with running([fixed("one", NR_REGIONS)]) as supervisor, Subscriber(supervisor.endpoints.stream, ["one"]) as reader:
+        pid = supervisor.status()["contexts"][0]["pid"]
+        reader.receive(10)
+        shares, regions = [], 0
+        for _ in range(3):
+            cpu_s, start = sum(psutil.Process(pid).cpu_times()[:2]), time.monotonic()
+            while time.monotonic() - start < span_s / 3:
+                message = reader.receive(10)
+                regions = message.nr_regions if isinstance(message, Snapshot) else regions
+            shares.append((sum(psutil.Process(pid).cpu_times()[:2]) - cpu_s) / (time.monotonic() - start) * 100)
+    yield (
+        f"one worker, {regions} synthetic regions, 5 ms / 100 ms",
+        statistics.median(shares),
+        "% of one CPU, at most 4",
+    )
+
+
+def fifty_contexts(span_s: float = 10.0) -> Iterator[tuple[str, float, str]]:
+    """Measure loss and latency at three subscribers of 50 contexts, and what a worker's memory adds."""
+    specs = [fixed(f"c{number}", 100) for number in range(50)]
+    with EmbeddedSupervisor() as supervisor:
+        readers = [Subscriber(supervisor.endpoints.stream) for _ in range(3)]
+        try:
+            supervisor.start(specs[:1])
+            first = _pss(supervisor)
+            supervisor.start(specs[1:])
+            late_ms, missed, received = _read(readers, span_s)
+            extra = (_pss(supervisor) - first) / (len(specs) - 1)
+        finally:
+            for reader in readers:
+                reader.close()
+    yield f"{received} snapshots of 50 contexts at 3 subscribers: lost", missed, "snapshots, 0"
+    yield "  p99 from the end of the aggregation to the subscriber", float(np.percentile(late_ms, 99)), "ms, at most 10"
+    yield "  proportional memory per further worker", extra / (1 << 20), "MiB, at most 20 MB"
+
+
+def _pss(supervisor: EmbeddedSupervisor) -> int:
+    pids = [each["pid"] for each in supervisor.status()["contexts"] if each["state"] == "running"]
+    return sum(psutil.Process(pid).memory_full_info().pss for pid in pids)
+
+
+def _read(readers: Sequence[Subscriber], span_s: float) -> tuple[list[float], int, int]:
+    """Read with a thread each; what waited while the workers started is passed over."""
+    begin_ns = time.time_ns()
+
+    def read(reader: Subscriber) -> tuple[list[float], int]:
+        late_ms: list[float] = []
+        missed = 0
+        while time.time_ns() < begin_ns + span_s * 1e9:
+            message = reader.receive(1)
+            if isinstance(message, Snapshot) and message.origin is not None:
+                missed += message.origin.missed
+                if message.end_ns >= begin_ns:
+                    late_ms.append((time.time_ns() - message.end_ns) / 1e6)
+        return late_ms, missed
+
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(read, readers))
+    late_ms = [each for late, _ in results for each in late]
+    return late_ms, sum(missed for _, missed in results), len(late_ms)
+
+
+def main() -> None:
+    """Print a line per figure; with --json, one document."""
+    rows = []
+    for part in (engine, one_context, syscalls.figures, fifty_contexts):
+        for name, value, unit in part():
+            rows.append({"figure": name.strip(), "value": round(value, 3), "unit": unit})
+            if "--json" not in sys.argv:
+                print(f"{name:70} {value:10.2f} {unit}", flush=True)
+    if "--json" in sys.argv:
+        print(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()

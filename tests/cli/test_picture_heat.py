@@ -1,0 +1,171 @@
+import io
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from damond.cli.heat_picture import RunPicture, touched_lines
+from damond.core import Snapshot, TargetSnapshot
+from damond.report import Accumulator, Touched
+
+MIB = 1 << 20
+BASE = 0x7F3A_1000_0000
+NSEC = 1_000_000_000
+
+
+def _snapshot(window: int, *targets: tuple[int, list[tuple[int, int, int]]]) -> Snapshot:
+    """Make a window of one second."""
+
+    def columns(rows: list[tuple[int, int, int]]) -> list[np.ndarray]:
+        return [np.array([row[i] for row in rows], np.uint64) for i in range(3)]
+
+    return Snapshot(
+        context="web",
+        primitive="vaddr",
+        start_ns=window * NSEC,
+        end_ns=(window + 1) * NSEC,
+        sample_us=50_000,
+        aggr_us=1_000_000,
+        update_us=1_000_000,
+        min_nr_regions=10,
+        max_nr_regions=10,
+        max_nr_accesses=20,
+        granularity=4096,
+        checks=200,
+        unknown=0,
+        cpu_us=10,
+        overruns=0,
+        partial=False,
+        targets=tuple(
+            TargetSnapshot(target_id, target_id, start, size, nr.astype(np.uint32), np.zeros(len(start), np.uint32))
+            for target_id, (start, size, nr) in ((each, columns(rows)) for each, rows in targets)
+        ),
+    )
+
+
+def _moving_run(nr_windows: int = 4) -> Accumulator:
+    """Four areas of 4 MiB, one hot for one window after the other; a cold stack far away."""
+    run = Accumulator()
+    for window in range(nr_windows):
+        rows = [(BASE + area * 4 * MIB, 4 * MIB, 20 * (area == window % 4)) for area in range(4)]
+        run.add(_snapshot(window, (77, [*rows, (0x7FFD_0000_0000, MIB, 0)])))
+    return run
+
+
+def _draw(run: Accumulator, width: int = 80, *, everything: bool = False, height: int = 13, **console: object) -> str:
+    options: dict[str, object] = {"color_system": None, "force_terminal": True, "_environ": {}} | console
+    out = Console(file=io.StringIO(), width=width, height=height, highlight=False, **options)  # type: ignore[arg-type]
+    out.print(RunPicture(run, everything=everything))
+    text = out.file.getvalue()  # type: ignore[attr-defined]
+    assert isinstance(text, str)
+    return text
+
+
+def _heat(text: str) -> list[str]:
+    return [line[13:] for line in text.splitlines() if re.match(r"[0-9a-f]{12} ", line)]
+
+
+def test_heat_moves_through_the_picture() -> None:
+    """Addresses go down and time to the right: a hot area that moves is a diagonal."""
+    text = _draw(_moving_run(), width=14 + 40)
+    expected = [" " * 10 * step + "@" * 10 + " " * (30 - 10 * step) for step in (0, 0, 1, 1, 2, 2, 3, 3)]
+    assert [line.ljust(40) for line in _heat(text)] == expected
+
+
+def test_rows_are_labelled_with_their_first_address() -> None:
+    """Labels are the addresses at which rows begin."""
+    labels = re.findall(r"^([0-9a-f]{12}) ", _draw(_moving_run()), re.MULTILINE)
+    assert [int(label, 16) for label in labels] == [BASE + row * 2 * MIB for row in range(8)]
+
+
+def test_what_is_not_drawn_is_said() -> None:
+    """The far cold stack is folded into a line that gives its size and that of the gap."""
+    text = _draw(_moving_run())
+    assert "target 77: the hottest 16 MiB of 17 MiB monitored" in text
+    assert "--- 1 MiB colder, not drawn; 780 GiB not monitored ---" in text
+
+
+def test_everything_is_drawn_by_request() -> None:
+    """Then only gaps are left out."""
+    text = _draw(_moving_run(), everything=True)
+    assert "target 77: all 17 MiB of 17 MiB monitored" in text
+    assert "--- 780 GiB not monitored ---" in text
+    assert "7ffd00000000" in text
+
+
+def test_axis_and_scale_have_units() -> None:
+    """Seconds below, per cent in the legend, and what one cell stands for."""
+    lines = _draw(_moving_run(), width=14 + 40).splitlines()
+    (axis,) = (index for index, line in enumerate(lines) if line.strip().startswith("+--"))
+    assert lines[axis + 1].split() == ["0", "s", "1", "s", "2", "s", "3", "s"]
+    assert lines[axis + 2].startswith("accessed in % of samples: 0 [ .:-=+*#%@] 100")
+    assert lines[axis + 3] == "one cell: 100 ms x 2 MiB"
+
+
+def test_memory_that_came_later_is_not_drawn_as_cold() -> None:
+    """Cells without monitoring have their own character, and the legend explains it."""
+    run = Accumulator()
+    run.add(_snapshot(0, (1, [(BASE, 8 * MIB, 20)])))
+    run.add(_snapshot(1, (1, [(BASE, 16 * MIB, 20)])))
+    text = _draw(run, width=14 + 30)
+    assert _heat(text)[0] == "@" * 30
+    assert _heat(text)[-1] == "~" * 15 + "@" * 15
+    assert "~ not monitored" in text
+
+
+@pytest.mark.parametrize(
+    ("console", "coloured"),
+    [
+        ({"color_system": "truecolor"}, True),
+        ({"color_system": "256"}, True),
+        ({"color_system": "standard"}, False),
+        ({"color_system": "truecolor", "no_color": True}, False),
+        ({"force_terminal": False}, False),
+    ],
+    ids=["truecolor", "256 colours", "16 colours", "NO_COLOR", "no terminal"],
+)
+def test_colours_where_they_are_a_scale(console: dict[str, object], coloured: bool) -> None:
+    """Backgrounds are coloured if the terminal has enough colours and the user wants them."""
+    text = _draw(_moving_run(), height=24, **console)
+    assert ("48;2;" in text or "48;5;" in text) == coloured
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_it_is_as_wide_as_the_terminal(width: int) -> None:
+    """Nothing is wider than the terminal."""
+    assert max(map(len, _draw(_moving_run(), width).splitlines())) <= width
+
+
+def test_many_targets_are_counted() -> None:
+    """Three are drawn, the hottest first, and the others are not forgotten."""
+    run = Accumulator()
+    run.add(_snapshot(0, *((100 + index, [(BASE, MIB, index)]) for index in range(5))))
+    text = _draw(run)
+    assert re.findall(r"^target (\d+):", text, re.MULTILINE) == ["104", "103", "102"]
+    assert "2 more targets, less accessed, are not drawn" in text
+
+
+def test_an_empty_run_says_so() -> None:
+    """A run without a window draws nothing and explains it."""
+    assert _draw(Accumulator()).strip() == "no window of the monitoring was complete: nothing to say yet"
+
+
+def test_touched_is_said_in_bounds_per_window_and_of_rss() -> None:
+    """Least and most over the run, percentiles per window, and the share of resident memory."""
+    touched = Touched(
+        span_ns=15 * NSEC,
+        nr_windows=1500,
+        total_bytes=100 * MIB,
+        least_bytes=20 * MIB,
+        most_bytes=40 * MIB,
+        median_bytes=8 * MIB,
+        p75_bytes=9 * MIB,
+        max_bytes=10 * MIB,
+        rss_bytes=50 * MIB,
+    )
+    assert touched_lines(touched) == [
+        "touched 20 MiB to 40 MiB of 100 MiB monitored (20 % to 40 %) in 15 s",
+        "per window: median 8 MiB, p75 9 MiB, max 10 MiB (1,500 windows)",
+        "resident (RSS) 50 MiB: touched 40 % to 80 % of it",
+    ]

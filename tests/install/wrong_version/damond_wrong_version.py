@@ -1,0 +1,3 @@
+"""A plugin that was written for another version of the contract."""
+
+damond_api_version = 99
