@@ -13,25 +13,84 @@
 import itertools
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 import msgpack
 import zmq
+import zmq.asyncio
+import zmq.auth
+from zmq.utils.monitor import recv_monitor_message
 
 from damond.core import Snapshot, Summary
-from damond.errors import ProtocolError, UnreachableError, from_code
+from damond.errors import ConfigError, NotPermittedError, ProtocolError, UnreachableError, from_code
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, default_runtime_dir
-from damond.stream.subscriber import AsyncSubscriber, Subscriber
+from damond.stream.subscriber import AsyncSubscriber, Connect, Subscriber
 from damond.stream.wire import Event
 
-__all__ = ["Client", "Event", "Snapshot", "Subscription", "Summary", "subscribe"]
+__all__ = ["Client", "Event", "Remote", "Snapshot", "Subscription", "Summary", "subscribe"]
 
 VERSION: Final = 1
+STEERING: Final = frozenset({"start", "stop", "tune", "pause", "resume", "shutdown", "reload"})
+"""Requests that change something: they go to the socket ``control``, all others to ``query``."""
 TIMEOUT_S: Final = 5.0
 """For a reply; starting and stopping may take longer, see ``Client.start``."""
 _START_TIMEOUT_S: Final = 60.0
+_HANDSHAKE_MS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A supervisor elsewhere.
+
+    Attributes:
+        query: Address for questions, ``tcp://HOST:PORT``.
+        stream: Address to subscribe to.
+        server_key: File of the supervisor's public key.
+        client_key: File of our secret key; its public half is on file there.
+    """
+
+    query: str
+    stream: str
+    server_key: Path
+    client_key: Path
+
+    def connect(self, socket: "zmq.Socket[bytes] | zmq.asyncio.Socket", address: str) -> None:
+        """Connect with keys, and wait until the supervisor has let us in: libzmq itself would try for ever.
+
+        Raises:
+            NotPermittedError: It does not know our key, or we do not know its.
+            UnreachableError: Nobody answers within 2 s.
+            ConfigError: A key file can't be read.
+        """
+        try:
+            server, _ = zmq.auth.load_certificate(self.server_key)
+            public, secret = zmq.auth.load_certificate(self.client_key)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"a key can't be read: {error}", hint="make keys: damond keys DIRECTORY NAME") from error
+        if secret is None:
+            raise ConfigError(f"{self.client_key} holds no secret key", hint="name the file NAME.key_secret")
+        socket.setsockopt(zmq.CURVE_SERVERKEY, server)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+        endpoint = f"inproc://handshake-{id(socket)}"
+        socket.monitor(endpoint, events | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        with zmq.Socket(zmq.Context(socket.context), zmq.PAIR) as monitor:
+            monitor.setsockopt(zmq.LINGER, 0)
+            monitor.connect(endpoint)
+            socket.connect(address)
+            happened = recv_monitor_message(monitor)["event"] if monitor.poll(_HANDSHAKE_MS) else 0
+        socket.disable_monitor()
+        if happened == 0:
+            raise UnreachableError(f"nobody answers at {address}", hint="is the address right, and the service up?")
+        if happened != zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            raise NotPermittedError(
+                f"{address} refused our key",
+                hint=f"put {self.client_key.stem}.key into its directory of authorised keys, then reload it",
+            )
 
 
 def check_reachable(path: Path) -> None:
@@ -58,21 +117,40 @@ class Client:
 
     Args:
         runtime_dir: Of the supervisor; None is the default one.
+        remote: Ask over the network instead.
 
     Raises:
         UnreachableError: No supervisor is there.
+        NotPermittedError: It is there, and does not let us in.
     """
 
-    def __init__(self, runtime_dir: Path | str | None = None) -> None:
+    def __init__(self, runtime_dir: Path | str | None = None, *, remote: Remote | None = None) -> None:
         self.endpoints = Endpoints(Path(runtime_dir) if runtime_dir is not None else default_runtime_dir())
-        check_reachable(self.endpoints.path("control"))
+        self._remote = remote
         self._ids = itertools.count(1)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.SNDHWM, 16)
-        self._socket.setsockopt(zmq.RCVHWM, 16)
-        self._socket.connect(self.endpoints.control)
+        self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        try:
+            self._socket("query")
+        except BaseException:
+            self.close()
+            raise
+
+    def _socket(self, name: str) -> "zmq.Socket[bytes]":
+        """Connect to one of the supervisor's sockets, once."""
+        if name not in self._sockets:
+            if self._remote is None:
+                check_reachable(self.endpoints.path(name))
+            dealer = self._context.socket(zmq.DEALER)
+            dealer.setsockopt(zmq.LINGER, 0)
+            dealer.setsockopt(zmq.SNDHWM, 16)
+            dealer.setsockopt(zmq.RCVHWM, 16)
+            if self._remote is None:
+                dealer.connect(f"ipc://{self.endpoints.path(name)}")
+            else:
+                self._remote.connect(dealer, self._remote.query)
+            self._sockets[name] = dealer
+        return self._sockets[name]
 
     def request(self, verb: str, args: Mapping[str, Any] | None = None, *, timeout_s: float = TIMEOUT_S) -> Any:
         """Send one request and return its result.
@@ -83,15 +161,16 @@ class Client:
             ProtocolError: The reply can't be understood.
         """
         request_id = next(self._ids)
-        self._socket.send(msgpack.packb({"v": VERSION, "id": request_id, "verb": verb, "args": dict(args or {})}))
+        dealer = self._socket("control" if verb in STEERING and self._remote is None else "query")
+        dealer.send(msgpack.packb({"v": VERSION, "id": request_id, "verb": verb, "args": dict(args or {})}))
         while True:
-            if not self._socket.poll(int(timeout_s * 1000)):
+            if not dealer.poll(int(timeout_s * 1000)):
                 raise UnreachableError(
                     f"the supervisor did not answer '{verb}' within {timeout_s:g} s",
                     hint="is it overloaded or stopped?",
                 )
             try:
-                reply = msgpack.unpackb(self._socket.recv())
+                reply = msgpack.unpackb(dealer.recv())
             except (ValueError, msgpack.UnpackException) as error:
                 raise ProtocolError(f"a reply that is not msgpack: {error}") from error
             if reply["id"] in (request_id, None):
@@ -163,6 +242,10 @@ class Client:
         """Ask which plugins the supervisor has found."""
         return [dict(each) for each in self.request("plugins")]
 
+    def reload(self) -> dict[str, Any]:
+        """Have the supervisor read its configuration again; return what was done."""
+        return dict(self.request("reload", timeout_s=_START_TIMEOUT_S))
+
     def shutdown(self) -> None:
         """Ask the supervisor to stop everything and end."""
         self.request("shutdown")
@@ -185,8 +268,17 @@ class Subscription:
     over, with ``latest``) just before it, and whether its worker has been ``restarted``.
     """
 
-    def __init__(self, endpoints: Endpoints, contexts: Iterable[str], kinds: Iterable[str], *, latest: bool) -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        contexts: Iterable[str],
+        kinds: Iterable[str],
+        *,
+        latest: bool,
+        remote: Remote | None = None,
+    ) -> None:
         self._endpoints = endpoints
+        self._remote = remote
         self._contexts = tuple(contexts)
         self._kinds = tuple(kinds)
         self._latest = latest
@@ -197,17 +289,24 @@ class Subscription:
         Raises:
             UnreachableError: No supervisor is there.
         """
+        return Subscriber(self._endpoint(), self._contexts, self._kinds, latest=self._latest, connect=self._connect())
+
+    def _endpoint(self) -> str:
+        if self._remote is not None:
+            return self._remote.stream
         check_reachable(self._endpoints.path("stream"))
-        return Subscriber(self._endpoints.stream, self._contexts, self._kinds, latest=self._latest)
+        return self._endpoints.stream
+
+    def _connect(self) -> Connect | None:
+        return None if self._remote is None else self._remote.connect
 
     def __iter__(self) -> Iterator[Any]:
         with self.open() as subscriber:
             yield from subscriber
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        check_reachable(self._endpoints.path("stream"))
         async with AsyncSubscriber(
-            self._endpoints.stream, self._contexts, self._kinds, latest=self._latest
+            self._endpoint(), self._contexts, self._kinds, latest=self._latest, connect=self._connect()
         ) as subscriber:
             async for message in subscriber:
                 yield message
@@ -218,6 +317,7 @@ def subscribe(
     kinds: Iterable[str] = ("snapshot",),
     latest: bool = False,
     runtime_dir: Path | str | None = None,
+    remote: Remote | None = None,
 ) -> Subscription:
     """Subscribe to contexts of a running supervisor.
 
@@ -226,6 +326,7 @@ def subscribe(
         kinds: ``snapshot``, ``summary``, ``event``.
         latest: When falling behind, skip to the newest message of each topic (events are never skipped).
         runtime_dir: Of the supervisor; None is the default one.
+        remote: Subscribe over the network instead.
 
     Returns:
         Something to iterate over, with ``for`` or ``async for``: :class:`damond.core.Snapshot`,
@@ -233,7 +334,8 @@ def subscribe(
 
     Raises:
         UnreachableError: When the iteration begins and no supervisor is there.
+        NotPermittedError: When it begins, and the supervisor does not let us in.
         InvalidNameError: A name can't be a context's.
     """
     directory = Path(runtime_dir) if runtime_dir is not None else default_runtime_dir()
-    return Subscription(Endpoints(directory), contexts, kinds, latest=latest)
+    return Subscription(Endpoints(directory), contexts, kinds, latest=latest, remote=remote)

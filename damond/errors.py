@@ -215,6 +215,14 @@ class UnreachableError(DamondError):
     exit_code = os.EX_UNAVAILABLE
 
 
+class NotPermittedError(DamondError):
+    """Whoever asks may read but not steer, or was not let in at all."""
+
+    code = "not_permitted"
+    errno = errno.EPERM
+    exit_code = os.EX_NOPERM
+
+
 class BusyError(DamondError):
     """Something runs that must not run at the same time."""
 

@@ -1,7 +1,7 @@
 """Finds plugins by entry point, and primitives by name. There is no other way in."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
@@ -42,13 +42,20 @@ class Registry:
     have brought is the error.
     """
 
-    def __init__(self, found: Iterable[EntryPoint] | None = None, *, offering: str | None = None) -> None:
+    def __init__(
+        self,
+        found: Iterable[EntryPoint] | None = None,
+        *,
+        offering: str | None = None,
+        allowed: Collection[str] | None = None,
+    ) -> None:
         """Load the plugins of the entry-point group ``damond``.
 
         Args:
             found: The entry points to load instead of the installed ones.
             offering: Load plugins only until one offers a primitive of this name, the entry point that is called
                 like it first: what a worker needs, and no more.
+            allowed: Names of the entry points that may be loaded; others are not even imported. None allows all.
         """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
@@ -57,13 +64,15 @@ class Registry:
         self.reports: list[PluginReport] = []
         candidates = entry_points(group=hookspecs.PROJECT) if found is None else found
         for entry_point in sorted(candidates, key=lambda each: (each.name != offering, each.name, each.value)):
+            if allowed is not None and entry_point.name not in allowed:
+                self.reports.append(PluginReport(entry_point.name, _owner(entry_point), (), "not allowed here"))
+                continue
             self._load(entry_point)
             if offering in self._primitives:
                 break
 
     def _load(self, entry_point: EntryPoint) -> None:
-        dist = entry_point.dist
-        owner = f"{dist.name} {dist.version}" if dist is not None else entry_point.value
+        owner = _owner(entry_point)
         accepted: list[str] = []
         problems: list[str] = []
         try:
@@ -161,3 +170,9 @@ class Registry:
         raise SourceUnavailableError(
             "auto", "; ".join(reasons) or "no plugin offers a primitive for processes", hint="see 'damond doctor'"
         )
+
+
+def _owner(entry_point: EntryPoint) -> str:
+    """Name the distribution that brings a plugin."""
+    dist = entry_point.dist
+    return f"{dist.name} {dist.version}" if dist is not None else entry_point.value

@@ -1,7 +1,7 @@
 """The configuration file: TOML, checked as a whole before anything starts."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,6 +12,7 @@ from damond.core import Attrs
 from damond.core.context import check_name
 from damond.errors import ConfigError, DamondError, nearest
 from damond.plugin import Registry, parse_options
+from damond.service.selector import Selector
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.units import parse_interval
 
@@ -45,6 +46,9 @@ class ContextTable(AttrsTable):
     pid: int | None = Field(default=None, gt=0)
     pids: list[Annotated[int, Field(gt=0)]] = []
     targets: list[Annotated[int, Field(ge=0)]] = []
+    select: Selector | None = None
+    children: bool = False
+    command: list[str] = []
     autostart: bool = True
     seed: int | None = None
     options: dict[str, Any] = {}
@@ -59,6 +63,11 @@ class ContextTable(AttrsTable):
             attrs={**defaults, **self.given()},
             targets=tuple(map(TargetSpec, dict.fromkeys(ids))),
             seed=self.seed,
+            select=None if self.select is None else self.select.model_dump(exclude_none=True, by_alias=True),
+            children=self.children,
+            command=tuple(self.command),
+            # What was chosen by what it is may come back; a pid never does.
+            waits_for_targets=self.select is not None,
         )
 
 
@@ -66,12 +75,33 @@ class ServiceTable(_Table):
     """``[service]``."""
 
     runtime_dir: Path | None = None
+    user: str | None = None
+    group: str | None = None
+    plugins: list[str] | None = None
+
+
+class RemoteTable(_Table):
+    """``[remote]``: over the network, with keys only."""
+
+    stream: str | None = Field(default=None, pattern="^tcp://")
+    query: str | None = Field(default=None, pattern="^tcp://")
+    key: Path | None = None
+    authorized: Path | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _never_in_the_clear(self) -> "RemoteTable":
+        if (self.stream or self.query) and not (self.key and self.authorized):
+            raise ValueError(
+                "tcp needs key (the supervisor's secret key) and authorized (a directory of clients' keys)"
+            )
+        return self
 
 
 class Config(_Table):
     """The whole file."""
 
     service: ServiceTable = ServiceTable()
+    remote: RemoteTable = RemoteTable()
     defaults: AttrsTable = AttrsTable()
     context: dict[str, ContextTable] = {}
 
@@ -84,19 +114,65 @@ class Config(_Table):
         ]
 
 
-def load(path: Path, registry: Registry) -> Config:
-    """Read a configuration file.
+def read(path: Path) -> dict[str, Any]:
+    """Read a configuration file and what lies in ``conf.d/*.toml`` beside it, as one table.
+
+    Files of conf.d come in the order of their names; a context or a key that is there already is an error.
 
     Raises:
-        ConfigError: It is missing, no TOML, or wrong; every problem is listed.
+        ConfigError: A file is missing or no TOML, or two say the same.
     """
+    table = _read_one(path)
+    problems: list[str] = []
+    for extra in sorted((path.parent / "conf.d").glob("*.toml")):
+        problems += [f"{extra}: {each} is given twice" for each in _merge(table, _read_one(extra))]
+    if problems:
+        raise ConfigError(f"{path}: {_counted(problems)}", problems)
+    return table
+
+
+def _read_one(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", hint="name another with --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}", hint="see https://toml.io for the syntax") from error
-    return parse(table, registry, str(path))
+
+
+def _merge(into: dict[str, Any], extra: Mapping[str, Any], where: str = "") -> Iterable[str]:
+    """Add one table to another; yield what both have, other than the tables of the first two levels."""
+    for key, value in extra.items():
+        if key in into and isinstance(into[key], dict) and isinstance(value, dict) and not where:
+            yield from _merge(into[key], value, f"{key}.")
+        elif key in into:
+            yield f"{where}{key}"
+        else:
+            into[key] = value
+
+
+def _counted(problems: Sequence[str]) -> str:
+    return f"{len(problems)} problem{'s'[: len(problems) > 1]}"
+
+
+def load(path: Path, registry: Registry | None = None) -> Config:
+    """Read a configuration and check it as a whole.
+
+    Args:
+        path: The file.
+        registry: The primitives; None finds those that the file allows.
+
+    Raises:
+        ConfigError: It is missing, no TOML, or wrong; every problem is listed.
+    """
+    table = read(path)
+    return parse(table, registry or Registry(allowed=_allowed(table)), str(path))
+
+
+def _allowed(table: Mapping[str, Any]) -> list[str] | None:
+    service = table.get("service")
+    allowed = service.get("plugins") if isinstance(service, Mapping) else None
+    return allowed if isinstance(allowed, list) else None
 
 
 def parse(table: Mapping[str, Any], registry: Registry, where: str) -> Config:
@@ -116,7 +192,7 @@ def parse(table: Mapping[str, Any], registry: Registry, where: str) -> Config:
         for name, each in contexts.items():
             problems += _context_problems(name, each, config, registry)
     if config is None or problems:
-        raise ConfigError(f"{where}: {len(problems)} problem{'s'[: len(problems) > 1]}", problems)
+        raise ConfigError(f"{where}: {_counted(problems)}", problems)
     return config
 
 
@@ -165,7 +241,12 @@ def explain(error: pydantic.ValidationError, model: type[BaseModel]) -> list[str
 
 def _keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
     """List the keys that a table at a path may have."""
-    tables: dict[str, type[BaseModel]] = {"service": ServiceTable, "defaults": AttrsTable, "context": ContextTable}
+    tables: dict[str, type[BaseModel]] = {
+        "service": ServiceTable,
+        "remote": RemoteTable,
+        "defaults": AttrsTable,
+        "context": ContextTable,
+    }
     for part in path:
-        model = tables.get(str(part), model)
+        model = Selector if part in ("select", "any", "all", "not") else tables.get(str(part), model)
     return list(model.model_fields)

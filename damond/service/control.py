@@ -2,6 +2,8 @@
 
 ``{v: 1, id, verb, args}`` -> ``{v: 1, id, ok: true, result}`` or
 ``{v: 1, id, ok: false, error: {code, message, hint}}``. Anything malformed gets a typed error and changes nothing.
+Verbs that only read are answered on ``query`` too, whose socket the service's group may connect to; those that change
+something on ``control`` alone.
 
 ==========  =======================================  ==========================================================
 verb        args                                     result
@@ -20,6 +22,7 @@ snapshot    context, kind                            frames of the newest messag
                                                      stale: whether its context is not running any more
 replay      context, epoch, from_seq                 frames of the snapshots that are still kept, oldest first
 plugins     -                                        what was found
+reload      -                                        what was started, stopped, tuned, restarted
 shutdown    -                                        nothing; the supervisor ends
 ==========  =======================================  ==========================================================
 """
@@ -37,7 +40,7 @@ import zmq.asyncio
 from pydantic import BaseModel, ConfigDict
 
 from damond import __version__
-from damond.errors import DamondError, ProtocolError, UnknownNameError, UsageError
+from damond.errors import DamondError, NotPermittedError, ProtocolError, UnknownNameError, UsageError
 from damond.service import config
 from damond.service.supervisor import Supervisor
 from damond.stream import wire
@@ -53,6 +56,14 @@ _MAX_PENDING: Final = 64
 """Requests that may be under way at once."""
 _REPLY_SZ: Final = 2 * 1024 * 1024
 """Bytes of replayed messages in one reply; the client asks again for the rest."""
+
+
+def limit(router: zmq.asyncio.Socket) -> None:
+    """Set the limits of a socket for requests, before it is bound."""
+    router.setsockopt(zmq.LINGER, 200)
+    router.setsockopt(zmq.SNDHWM, 16)
+    router.setsockopt(zmq.RCVHWM, _MAX_PENDING)
+    router.setsockopt(zmq.MAXMSGSIZE, _MAX_FRAME_SZ)
 
 
 class _Args(BaseModel):
@@ -94,24 +105,25 @@ class _ReplayArgs(_Args):
     from_seq: int = 0
 
 
+STEERING: Final = frozenset({"start", "stop", "tune", "pause", "resume", "shutdown", "reload"})
+"""Verbs that change something: only on the socket ``control``."""
+
+
 class ControlServer:
-    """Answers requests on behalf of a supervisor.
+    """Answers requests on behalf of a supervisor: all verbs on one socket, those that only read on the others too.
 
     Attributes:
         shutdown: Set once somebody asked for the end.
+        reload: Called to read the configuration again; returns what was done.
     """
 
-    def __init__(self, supervisor: Supervisor, endpoint: str) -> None:
+    def __init__(self, supervisor: Supervisor, reload: Callable[[], Awaitable[dict[str, Any]]] | None = None) -> None:
         self.shutdown = asyncio.Event()
+        self.reload = reload
         self._supervisor = supervisor
         self._tasks: set[asyncio.Task[None]] = set()
         self._context = zmq.asyncio.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.ROUTER)
-        self._socket.setsockopt(zmq.LINGER, 200)
-        self._socket.setsockopt(zmq.SNDHWM, 16)
-        self._socket.setsockopt(zmq.RCVHWM, _MAX_PENDING)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_FRAME_SZ)
-        self._socket.bind(endpoint)
+        self._slots = asyncio.Semaphore(_MAX_PENDING)
         self._verbs: dict[str, tuple[type[_Args], Callable[[Any], Awaitable[Any]]]] = {
             "hello": (_NoArgs, self._hello),
             "list": (_NoArgs, self._list),
@@ -124,31 +136,44 @@ class ControlServer:
             "snapshot": (_SnapshotArgs, self._snapshot),
             "replay": (_ReplayArgs, self._replay),
             "plugins": (_NoArgs, self._plugins),
+            "reload": (_NoArgs, self._reload),
             "shutdown": (_NoArgs, self._shutdown),
         }
 
-    async def serve(self) -> None:
-        """Answer until cancelled."""
-        slots = asyncio.Semaphore(_MAX_PENDING)
+    def bind(self, endpoint: str) -> zmq.asyncio.Socket:
+        """Make a socket for requests; pass it to :meth:`serve`."""
+        router = self._context.socket(zmq.ROUTER)
+        limit(router)
+        router.bind(endpoint)
+        return router
+
+    async def serve(self, router: zmq.asyncio.Socket, *, may_steer: bool) -> None:
+        """Answer what comes over a socket, until cancelled."""
         while True:
-            frames = await self._socket.recv_multipart()
-            await slots.acquire()
-            task = asyncio.create_task(self._answer(frames))
+            frames = await router.recv_multipart()
+            await self._slots.acquire()
+            task = asyncio.create_task(self._answer(router, frames, may_steer=may_steer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            task.add_done_callback(lambda _: slots.release())
+            task.add_done_callback(lambda _: self._slots.release())
 
-    async def _answer(self, frames: list[bytes]) -> None:
+    async def _answer(self, router: zmq.asyncio.Socket, frames: list[bytes], *, may_steer: bool) -> None:
         request_id: Any = None
         try:
             request = _parse(frames[1:])
             request_id = request["id"]
+            _check_permission(request["verb"], may_steer=may_steer)
             reply = {"ok": True, "result": await self._dispatch(request["verb"], request["args"])}
         except DamondError as error:
             reply = {"ok": False, "error": {"code": error.code, "message": error.message, "hint": error.hint}}
+        except Exception as error:  # noqa: BLE001 - logged with its traceback
+            # The edge of a request: a defect of ours must not leave the client waiting, nor end the service.
+            _log.exception("a request could not be answered")
+            message = f"{type(error).__name__}: {error}"
+            reply = {"ok": False, "error": {"code": "internal", "message": message, "hint": "see the service's log"}}
         raw = msgpack.packb({"v": VERSION, "id": request_id, **reply})
         try:
-            await self._socket.send_multipart([frames[0], raw], zmq.DONTWAIT)
+            await router.send_multipart([frames[0], raw], zmq.DONTWAIT)
         except zmq.Again:
             _log.warning("a client does not read its replies; one is lost")
 
@@ -237,8 +262,20 @@ class ControlServer:
     async def _plugins(self, _: _NoArgs) -> list[dict[str, Any]]:
         return [asdict(report) for report in self._supervisor.registry.reports]
 
+    async def _reload(self, _: _NoArgs) -> dict[str, Any]:
+        if self.reload is None:
+            raise UsageError("this supervisor has no configuration file to read again")
+        return await self.reload()
+
     async def _shutdown(self, _: _NoArgs) -> None:
         self.shutdown.set()
+
+
+def _check_permission(verb: str, *, may_steer: bool) -> None:
+    if verb in STEERING and not may_steer:
+        raise NotPermittedError(
+            f"{verb!r} is not permitted here", hint="ask as root, or as the user who runs the service"
+        )
 
 
 def _parse(frames: list[bytes]) -> dict[str, Any]:

@@ -44,7 +44,9 @@ class EmbeddedSupervisor:
         try:
             with RuntimeDir(self.endpoints.directory) as runtime:
                 # As a kdamond: what died stays dead, and whoever started it is told.
-                supervisor = Supervisor(runtime, self._registry, on_stderr=self._on_stderr, restarts=False)
+                supervisor = Supervisor(
+                    runtime, self._registry, on_stderr=self._on_stderr, restarts=False, trusting=True
+                )
                 self._supervisor = supervisor
                 async with supervisor:
                     self._opened.set()

@@ -21,6 +21,9 @@ _RCVHWM: Final = 256
 _CONNECT_TIMEOUT_S: Final = 5.0
 _REPLAY_BYTES: Final = 32 * 1024 * 1024
 
+_NR_FRAMES: Final = 3
+_SNAPSHOT: Final = b".snapshot"
+
 Frames = list[bytes]
 
 
@@ -80,15 +83,24 @@ class Hub:
         try:
             while True:
                 frames = seen.recv_multipart()
+                if len(frames) != _NR_FRAMES:
+                    continue  # none of ours: a worker's message has three
                 self.newest[frames[0]] = frames
-                if frames[0].endswith(b".snapshot"):
-                    self.last_snapshot_s[wire.parse_topic(frames[0])[0]] = time.monotonic()
+                if frames[0].endswith(_SNAPSHOT):
+                    name = frames[0][len(wire.PREFIX) : -len(_SNAPSHOT)].decode("ascii", errors="replace")
+                    self.last_snapshot_s[name] = time.monotonic()
                 self._replay.append(frames)
                 self._replay_sz += sum(map(len, frames))
                 while self._replay_sz > _REPLAY_BYTES:
                     self._replay_sz -= sum(map(len, self._replay.popleft()))
         except zmq.ContextTerminated:
             seen.close()
+
+    def forget(self, context: str) -> None:
+        """Drop what is kept of a context that is gone for good."""
+        for kind in wire.KINDS:
+            self.newest.pop(wire.topic(context, kind), None)
+        self.last_snapshot_s.pop(context, None)
 
     def publisher(self) -> Publisher:
         """Make a publisher of the supervisor's own, for what a dead worker can't say any more."""

@@ -1,13 +1,14 @@
 """The launcher as the supervisor sees it: starts workers, and tells of their ends."""
 
 import asyncio
+import json
 import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 from damond.errors import WorkerFailedError
 from damond.service.handle import WorkerHandle
@@ -20,19 +21,26 @@ _log = logging.getLogger(__name__)
 class LauncherProcess:
     """The launcher, and the workers that it has forked. An asynchronous context manager: afterwards none is left.
 
+    Args:
+        workers_endpoint: What workers publish to.
+        trusting: Let contexts name functions and classes to import. Only for a supervisor that is embedded in the
+            program that starts the contexts: otherwise whoever takes over the supervisor could run anything here.
+        plugins: Names of the entry points that workers may load; None allows all.
+
     Attributes:
         lost: Set when the launcher has died: no worker lives, and nothing can be started any more.
     """
 
-    def __init__(self, workers_endpoint: str) -> None:
+    def __init__(self, workers_endpoint: str, *, trusting: bool = False, plugins: Sequence[str] | None = None) -> None:
         self.lost = asyncio.Event()
         self._endpoint = workers_endpoint
+        self._settings = {"trusting": trusting, "plugins": None if plugins is None else list(plugins)}
         self._handles: dict[int, WorkerHandle] = {}
         self._forking: list[WorkerHandle] = []
 
     async def __aenter__(self) -> Self:
         self._link, other = Link.pair()
-        self._process = _spawn(other)
+        self._process = _spawn(other, self._settings)
         other.close()
         self._link.set_nonblocking()
         asyncio.get_running_loop().add_reader(self._link.fileno(), self._hear)
@@ -119,7 +127,7 @@ class LauncherProcess:
         self._forking.clear()
 
 
-def _spawn(link: Link) -> "subprocess.Popen[bytes]":
+def _spawn(link: Link, settings: dict[str, Any]) -> "subprocess.Popen[bytes]":
     """Start the launcher: a fresh interpreter, so that workers share nothing with this process but their links."""
     os.set_inheritable(link.fileno(), True)  # noqa: FBT003 - the standard library's signature
     env = {
@@ -131,7 +139,7 @@ def _spawn(link: Link) -> "subprocess.Popen[bytes]":
         "DAMOND_LOG_LEVEL": logging.getLevelName(logging.getLogger("damond").getEffectiveLevel()),
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "damond.service.launcher", str(link.fileno())],
+        [sys.executable, "-m", "damond.service.launcher", str(link.fileno()), json.dumps(settings)],
         stdin=subprocess.DEVNULL,
         pass_fds=[link.fileno()],
         env=env,

@@ -4,7 +4,7 @@ It is warm (numpy, zmq and the core are imported once), so that a worker starts 
 most of its memory with the others; it has one thread and never touches a plugin or the stream, so that forking
 is safe. What needs privileges is started from here: the supervisor, which talks to strangers, needs none.
 
-``python -m damond.service.launcher FD``; the other end of the descriptor is the supervisor's. Messages:
+``python -m damond.service.launcher FD SETTINGS``; the other end of the descriptor is the supervisor's. Messages:
 
 ======================  ==================================================================
 supervisor              launcher
@@ -17,6 +17,7 @@ supervisor              launcher
 
 import ctypes
 import gc
+import json
 import logging
 import os
 import signal
@@ -41,9 +42,11 @@ TERM_GRACE_S: Final = 2.0
 class Launcher:
     """Forks workers on request, until the supervisor is gone."""
 
-    def __init__(self, link: Link, libc: "ctypes.CDLL") -> None:
+    def __init__(self, link: Link, libc: "ctypes.CDLL", *, trusting: bool, plugins: list[str] | None) -> None:
         self._link = link
         self._libc = libc
+        self._trusting = trusting
+        self._plugins = plugins
         self._names: dict[int, str] = {}
         self._wakeup, self._signalled = socket.socketpair()
         self._wakeup.setblocking(False)  # noqa: FBT003 - the standard library's signature
@@ -102,7 +105,8 @@ class Launcher:
                 os.close(stderr_fd)
                 spec = ContextSpec.from_map(message["spec"])
                 Path("/proc/self/comm").write_text(f"damond:{spec.name}"[:_TASK_COMM_LEN])
-                status = worker.main(spec, Link.from_fd(link_fd), message["endpoint"])
+                link = Link.from_fd(link_fd)
+                status = worker.main(spec, link, message["endpoint"], trusting=self._trusting, plugins=self._plugins)
         finally:
             os._exit(status)
 
@@ -139,7 +143,8 @@ def main() -> None:
     logging.basicConfig(
         level=os.environ.get("DAMOND_LOG_LEVEL", "WARNING"), format="%(levelname)s %(name)s: %(message)s"
     )
-    launcher = Launcher(Link.from_fd(int(sys.argv[1])), ctypes.CDLL(None, use_errno=True))
+    settings = json.loads(sys.argv[2])
+    launcher = Launcher(Link.from_fd(int(sys.argv[1])), ctypes.CDLL(None, use_errno=True), **settings)
     # What was made so far is shared by all workers; the collector must not touch it and unshare its pages.
     gc.collect()
     gc.freeze()

@@ -9,7 +9,9 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+import psutil
 
 from damond.errors import DamondError, NotRunningError, WorkerFailedError, from_code
 from damond.service.handle import WorkerHandle
@@ -38,6 +40,13 @@ SUSPICION_S: Final = 2.0
 Announce = Callable[[wire.Event, int, int], None]
 
 
+class Program(Protocol):
+    """What a context has started, and ends."""
+
+    async def end(self) -> None:
+        """End it."""
+
+
 class ManagedContext:
     """A context and its worker.
 
@@ -51,6 +60,8 @@ class ManagedContext:
         paused: Whether sampling rests.
         error: What it failed with last, or None.
         handle: The worker of the moment, or the last one.
+        target_ids: What is watched now.
+        command: The program that was started for it, or None.
         started: Facts from the last ``started``: primitive, granularity, attributes.
     """
 
@@ -73,7 +84,8 @@ class ManagedContext:
         self.handle: WorkerHandle | None = None
         self.started: dict[str, Any] = {}
         self.settled = asyncio.Event()
-        self._target_ids = [each.id for each in spec.targets]
+        self.target_ids = [each.id for each in spec.targets]
+        self.command: Program | None = None
         self.backoff = Backoff()
         self._launcher = launcher
         self._announce = announce
@@ -85,8 +97,18 @@ class ManagedContext:
         self._ready_s: float | None = None
         self._last_s = 0.0
         self._hung = False
+        self._ending: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[None] | None = None
         self._epoch, self._next_event = time.time_ns(), 0
+
+    def enter(self) -> None:
+        """Take the place of a context that is about to start: its name is in use from now on."""
+        self._become("starting")
+
+    def refuse(self, error: DamondError) -> None:
+        """Take note that it can't even begin."""
+        self.error = error
+        self._become("failed", error.message)
 
     def fork(self) -> None:
         """Start a worker.
@@ -166,11 +188,6 @@ class ManagedContext:
         finally:
             del self._answers[number]
 
-    @property
-    def target_ids(self) -> list[int]:
-        """What is watched now."""
-        return list(self._target_ids)
-
     async def retarget(self, ids: list[int]) -> None:
         """Replace the targets; those that stay keep their regions and ages. A worker that restarts gets these too.
 
@@ -178,7 +195,7 @@ class ManagedContext:
             DamondError: The primitive can't, or as :meth:`request`.
         """
         await self.request("targets", ids=ids)
-        self._target_ids = ids
+        self.target_ids = ids
         kept = {each.id: each for each in self.spec.targets}
         self.spec = replace(self.spec, targets=tuple(kept.get(each, TargetSpec(each)) for each in ids))
 
@@ -276,6 +293,10 @@ class ManagedContext:
 
     def _restart(self) -> None:
         self.error = None
+        if self.spec.waits_for_targets:
+            # Those that ended meanwhile are not missed: they were chosen by what they were.
+            left = tuple(each for each in self.spec.targets if psutil.pid_exists(each.id))
+            self.spec, self.target_ids = replace(self.spec, targets=left), [each.id for each in left]
         try:
             self.fork()
         except WorkerFailedError as error:
@@ -290,6 +311,9 @@ class ManagedContext:
         """
         if self.state != "running" or self.paused or self.handle is None:
             return
+        if self.spec.waits_for_targets and not self.target_ids:
+            self._last_s = time.monotonic()
+            return
         self._last_s = max(self._last_s, last_snapshot_s)
         late_s = time.monotonic() - self._last_s
         allowed_s = HEALTHY_AGGRS * self._interval_s("aggr_interval")
@@ -302,6 +326,8 @@ class ManagedContext:
 
     def _become(self, state: str, reason: str = "") -> None:
         self.state, self.reason, self.since_ns = state, reason, time.time_ns()
+        if state in ("stopped", "failed") and self.command is not None:
+            self._ending, self.command = asyncio.create_task(self.command.end()), None
         if state != "running":
             self.healthy = True
         _log.info("%s: %s%s", self.spec.name, state, f" ({reason})" if reason else "")

@@ -1,56 +1,68 @@
-"""The runtime directory of a supervisor: made, checked, locked."""
+"""The runtime directory of a supervisor: made, checked, locked, and handed to whom the supervisor becomes."""
 
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from damond.errors import AlreadyServedError, RuntimeDirError
+from damond.service.privileges import Identity
 from damond.stream.endpoints import Endpoints
+
+_ELSEWHERE: Final = "choose another with --runtime-dir"
 
 
 class RuntimeDir:
     """A private directory with the sockets of one supervisor, held as long as this is open.
 
     Args:
-        directory: Made with mode 0700 if it is not there; its parent must be.
+        directory: Made if it is not there; its parent must be.
+        identity: Who the supervisor becomes: the directory is given to that user, and its group may come in. None
+            keeps it to the user who runs this.
 
     Raises:
         RuntimeDirError: It can't be made or written, or somebody else could get at it.
         AlreadyServedError: Another supervisor holds it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, identity: Identity | None = None) -> None:
         self.endpoints = Endpoints(directory)
-        _make_private(directory)
-        self._lock = self._take_lock(directory / "lock")
+        self._identity = identity
+        _make_private(directory, identity)
+        self._lock = _take_lock(directory / "lock")
+        if identity is not None:
+            os.chown(directory, identity.uid, identity.gid)
+            directory.chmod(0o750)
+        else:
+            directory.chmod(0o700)
 
-    @staticmethod
-    def _take_lock(path: Path) -> int:
-        # The kernel drops the lock with its holder, however that ends: no stale lock is possible.
+    @contextmanager
+    def binding(self, *names: str, shared: bool) -> Iterator[None]:
+        """Give the sockets that are bound meanwhile the right modes, at no moment wider ones.
+
+        Args:
+            names: Of the sockets.
+            shared: Let members of the group connect.
+        """
+        before = os.umask(0o177)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise RuntimeDirError(f"{path}: {error.strerror}", hint="choose another with --runtime-dir") from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.pread(fd, 32, 0).decode(errors="replace").strip()
-            os.close(fd)
-            raise AlreadyServedError(
-                f"a supervisor (pid {pid or 'unknown'}) serves on {path.parent} already",
-                hint="stop it with 'damond shutdown', or choose another --runtime-dir",
-            ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        return fd
+            yield
+        finally:
+            os.umask(before)
+        for name in names:
+            path = self.endpoints.path(name)
+            if shared and self._identity is not None:
+                os.chown(path, -1, self._identity.gid)
+                path.chmod(0o660)
 
     def close(self) -> None:
         """Remove the sockets and let go of the directory."""
         if self._lock < 0:
             return
-        for name in ("control", "stream", "workers"):
+        for name in ("control", "query", "stream", "workers"):
             self.endpoints.path(name).unlink(missing_ok=True)
         os.close(self._lock)
         self._lock = -1
@@ -62,25 +74,40 @@ class RuntimeDir:
         self.close()
 
 
-def _make_private(directory: Path) -> None:
+def _make_private(directory: Path, identity: Identity | None) -> None:
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
         found = directory.lstat()
     except OSError as error:
-        raise RuntimeDirError(
-            f"{directory}: {error.strerror}", hint="choose another with --runtime-dir, or make its parent"
-        ) from error
+        raise RuntimeDirError(f"{directory}: {error.strerror}", hint=f"{_ELSEWHERE}, or make its parent") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise RuntimeDirError(f"{directory} is no directory", hint="choose another with --runtime-dir")
-    if found.st_uid != os.geteuid():
-        raise RuntimeDirError(
-            f"{directory} belongs to uid {found.st_uid}, not to uid {os.geteuid()}",
-            hint="choose another with --runtime-dir",
-        )
+        raise RuntimeDirError(f"{directory} is no directory", hint=_ELSEWHERE)
+    if found.st_uid not in (os.geteuid(), identity.uid if identity is not None else os.geteuid()):
+        raise RuntimeDirError(f"{directory} belongs to uid {found.st_uid}, not to uid {os.geteuid()}", hint=_ELSEWHERE)
     if found.st_mode & 0o022:
         raise RuntimeDirError(
             f"{directory} is not private: mode {stat.S_IMODE(found.st_mode):04o} lets others write",
             hint=f"chmod 700 {directory}",
         )
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise RuntimeDirError(f"{directory} is not writable", hint="choose another with --runtime-dir")
+        raise RuntimeDirError(f"{directory} is not writable", hint=_ELSEWHERE)
+
+
+def _take_lock(path: Path) -> int:
+    """Take the lock. The kernel drops it with its holder, however that ends: no stale lock is possible."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise RuntimeDirError(f"{path}: {error.strerror}", hint=_ELSEWHERE) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        os.close(fd)
+        raise AlreadyServedError(
+            f"a supervisor (pid {pid or 'unknown'}) serves on {path.parent} already",
+            hint="stop it with 'damond shutdown', or choose another --runtime-dir",
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd

@@ -1,15 +1,23 @@
-"""``damond serve``: supervisor, control and signals in one asyncio loop."""
+"""``damond serve``: supervisor, control, signals and the service manager in one asyncio loop."""
 
 import asyncio
+import contextlib
 import logging
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from damond.errors import DamondError, WorkerFailedError
 from damond.plugin import Registry
+from damond.service import config as configuration
+from damond.service import reload
 from damond.service.config import Config
 from damond.service.control import ControlServer
+from damond.service.notify import notify, notify_reloading, watchdog_interval_s
+from damond.service.privileges import Identity
+from damond.service.remote import RemoteQuery, RemoteStream, load_pair
 from damond.service.runtime_dir import RuntimeDir
 from damond.service.spec import ContextSpec
 from damond.service.supervisor import Supervisor
@@ -17,46 +25,134 @@ from damond.service.supervisor import Supervisor
 _log = logging.getLogger(__name__)
 
 
-async def serve(config: Config, registry: Registry, directory: Path, on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM, SIGINT or the verb ``shutdown``.
+class Service:
+    """The service from its start to its end.
 
     Args:
-        config: Contexts, and whether each starts by itself.
-        registry: The primitives.
+        path: The configuration file, read again on reload.
+        config: As it was read.
+        registry: The primitives that it allows.
         directory: The runtime directory.
-        on_ready: Called with the stream's endpoint once requests are answered and contexts have been started.
-
-    Raises:
-        RuntimeDirError: The runtime directory can't be used.
-        AlreadyServedError: Another supervisor serves on it.
-        WorkerFailedError: The launcher has died.
     """
-    with RuntimeDir(directory) as runtime:
-        async with Supervisor(runtime, registry, config.specs()) as supervisor:
-            control = ControlServer(supervisor, runtime.endpoints.control)
-            answering = asyncio.create_task(control.serve())
-            loop = asyncio.get_running_loop()
-            for signum in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(signum, control.shutdown.set)
-            await asyncio.gather(*(_start(supervisor, spec) for spec in config.specs(autostart_only=True)))
-            on_ready(runtime.endpoints.stream)
-            await _first(control.shutdown, supervisor.launcher.lost)
-            answering.cancel()
-            control.close()
-            if supervisor.launcher.lost.is_set():
-                raise WorkerFailedError("the launcher of the workers has died", hint="start the supervisor again")
 
+    def __init__(self, path: Path, config: Config, registry: Registry, directory: Path) -> None:
+        self._path = path
+        self._config = config
+        self._registry = registry
+        self._directory = directory
+        self._tasks: list[asyncio.Task[None]] = []
 
-async def _start(supervisor: Supervisor, spec: ContextSpec) -> None:
-    """Start one context of the configuration; one that fails is reported, and the others go on."""
-    try:
-        await supervisor.start([spec])
-    except DamondError as error:
-        _log.error("%s: not started: %s", spec.name, error)
+    async def run(self, on_ready: Callable[[str], None]) -> None:
+        """Serve until SIGTERM, SIGINT or the verb ``shutdown``.
 
+        Args:
+            on_ready: Called with the stream's endpoint once requests are answered and contexts have been started.
 
-async def _first(*events: asyncio.Event) -> None:
-    waiting = [asyncio.create_task(each.wait()) for each in events]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
+        Raises:
+            ConfigError: Keys, users or addresses of the configuration can't be used.
+            RuntimeDirError: The runtime directory can't be used.
+            AlreadyServedError: Another supervisor serves on it.
+            WorkerFailedError: The launcher has died.
+        """
+        service = self._config.service
+        identity = None
+        if service.user is not None and os.geteuid() == 0:
+            identity = Identity.of(service.user, service.group or service.user)
+        with RuntimeDir(self._directory, identity) as runtime, contextlib.ExitStack() as remote:
+            # Keys are for root's eyes: read before this process becomes somebody else.
+            pair = load_pair(self._config.remote.key) if self._config.remote.key else None
+            async with Supervisor(
+                runtime, self._registry, self._config.specs(), plugins=service.plugins, identity=identity
+            ) as self._supervisor:
+                self._control = ControlServer(self._supervisor, self.reload)
+                remote.callback(self._control.close)
+                self._bind(runtime)
+                self._open_remote(pair, runtime, remote)
+                self._handle_signals()
+                starting = (self._start(spec) for spec in self._config.specs(autostart_only=True))
+                await asyncio.gather(*starting)
+                on_ready(runtime.endpoints.stream)
+                notify("READY=1", f"STATUS={self._supervisor.nr_running} contexts run")
+                await self._until_the_end()
+
+    def _bind(self, runtime: RuntimeDir) -> None:
+        with runtime.binding("query", shared=True):
+            query = self._control.bind(runtime.endpoints.query)
+        with runtime.binding("control", shared=False):
+            control = self._control.bind(runtime.endpoints.control)
+        self._spawn(self._control.serve(query, may_steer=False))
+        self._spawn(self._control.serve(control, may_steer=True))
+
+    def _open_remote(self, pair: tuple[bytes, bytes] | None, runtime: RuntimeDir, stack: contextlib.ExitStack) -> None:
+        remote = self._config.remote
+        self._remotes: list[RemoteStream | RemoteQuery] = []
+        if pair is None or remote.authorized is None:
+            return
+        if remote.stream:
+            stream = RemoteStream(runtime.endpoints.stream, remote.stream, pair, remote.authorized)
+            self._remotes.append(stream)
+            stack.callback(stream.close)
+        if remote.query:
+            query = RemoteQuery(remote.query, pair, remote.authorized)
+            self._remotes.append(query)
+            stack.callback(query.close)
+            self._spawn(self._control.serve(query.socket, may_steer=False))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(coroutine))
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._control.shutdown.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload_quietly()))
+        if watchdog_interval_s() is not None:
+            self._spawn(self._feed_watchdog())
+
+    async def _until_the_end(self) -> None:
+        lost = self._supervisor.launcher.lost
+        waiting = [asyncio.create_task(each.wait()) for each in (self._control.shutdown, lost)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        notify("STOPPING=1")
+        for task in [*waiting, *self._tasks]:
+            task.cancel()
+        await asyncio.gather(*waiting, *self._tasks, return_exceptions=True)
+        if lost.is_set():
+            raise WorkerFailedError("the launcher of the workers has died", hint="start the supervisor again")
+
+    async def _start(self, spec: ContextSpec) -> None:
+        """Start one context of the configuration; one that fails is reported, and the others go on."""
+        try:
+            await self._supervisor.start([spec])
+        except DamondError as error:
+            _log.error("%s: not started: %s", spec.name, error)
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the configuration again, and go over to it.
+
+        Raises:
+            ConfigError: It is faulty: nothing has changed.
+        """
+        new = configuration.load(self._path, self._registry)
+        old, self._config = self._config, new
+        for each in self._remotes:
+            if new.remote.authorized is not None:
+                each.reload(new.remote.authorized)
+        return await reload.apply(self._supervisor, old, new)
+
+    async def _reload_quietly(self) -> None:
+        """Reload on SIGHUP: a faulty file is reported, and changes nothing."""
+        notify_reloading()
+        try:
+            await self.reload()
+        except DamondError as error:
+            _log.error("configuration not read again, all stays as it was: %s", error)
+        notify("READY=1", f"STATUS={self._supervisor.nr_running} contexts run")
+
+    async def _feed_watchdog(self) -> None:
+        """Tell the service manager that all is well, as long as it is: every running context is fresh."""
+        interval_s = watchdog_interval_s() or 1.0
+        while True:
+            if self._supervisor.is_fresh():
+                notify("WATCHDOG=1")
+            await asyncio.sleep(interval_s)

@@ -35,6 +35,9 @@ class ContextSpec:
         callbacks: Name of a callback -> importable function ``"module:function"``, called in the worker.
         private: ``Callback.private``: any plain data.
         seed: Of the context's randomness; None draws one.
+        select: Conditions that choose processes while the context runs, as in the configuration; or None.
+        children: Watch the descendants of its processes too.
+        command: A program to start, watch and end with the context; empty for none.
         waits_for_targets: Go on without any target, until some come.
     """
 
@@ -46,6 +49,9 @@ class ContextSpec:
     callbacks: Mapping[str, str] = field(default_factory=dict)
     private: Any = None
     seed: int | None = None
+    select: Mapping[str, Any] | None = None
+    children: bool = False
+    command: tuple[str, ...] = ()
     waits_for_targets: bool = False
 
     def __post_init__(self) -> None:
@@ -59,4 +65,4 @@ class ContextSpec:
     def from_map(cls, body: Mapping[str, Any]) -> Self:
         """Undo :meth:`to_map`."""
         targets = tuple(TargetSpec(each["id"], tuple(map(tuple, each["ranges"]))) for each in body["targets"])
-        return cls(**{**body, "targets": targets})
+        return cls(**{**body, "targets": targets, "command": tuple(body["command"])})

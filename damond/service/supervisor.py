@@ -7,22 +7,27 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Self
 
 import psutil
 
 from damond import __version__
 from damond.core import Attrs
-from damond.errors import BusyError, ContextExistsError, NotRunningError, UnknownNameError
+from damond.errors import BusyError, ContextExistsError, DamondError, NotRunningError, UnknownNameError
 from damond.plugin import Registry, parse_options
+from damond.service.follow import FOLLOW_EVERY_S, Command, follow, with_targets
 from damond.service.hub import Hub
 from damond.service.launch import LauncherProcess
 from damond.service.managed import RUNNING, ManagedContext
+from damond.service.privileges import Identity, describe
 from damond.service.runtime_dir import RuntimeDir
-from damond.service.spec import ContextSpec
+from damond.service.spec import ContextSpec, TargetSpec
 from damond.stream import wire
 
 _HEALTH_EVERY_S: Final = 0.25
+_MAX_ENDED: Final = 100
+"""Contexts that have ended and are still shown in status."""
 
 
 class Supervisor:
@@ -36,6 +41,9 @@ class Supervisor:
         known: Contexts that can be started by name, from the configuration.
         on_stderr: Takes what workers write to their standard error; the default passes it on to this one's.
         restarts: Start a worker again that died; without, its context has failed.
+        trusting: As in :class:`LauncherProcess`.
+        plugins: As in :class:`LauncherProcess`.
+        identity: Whom this process becomes as soon as the launcher runs, which stays as it is.
 
     Attributes:
         known: As given.
@@ -52,11 +60,15 @@ class Supervisor:
         *,
         on_stderr: Callable[[bytes], object] | None = None,
         restarts: bool = True,
+        trusting: bool = False,
+        plugins: Sequence[str] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.known = {spec.name: spec for spec in known}
         self.registry = registry
-        self.launcher = LauncherProcess(runtime.endpoints.workers)
+        self.launcher = LauncherProcess(runtime.endpoints.workers, trusting=trusting, plugins=plugins)
         self._runtime = runtime
+        self._identity = identity
         self._on_stderr = on_stderr or _forward_stderr
         self._restarts = restarts
         self._contexts: dict[str, ManagedContext] = {}
@@ -65,13 +77,17 @@ class Supervisor:
 
     async def __aenter__(self) -> Self:
         await self.launcher.__aenter__()
-        self.hub = Hub(self._runtime.endpoints, self._host)
+        if self._identity is not None:
+            self._identity.assume()
+        with self._runtime.binding("stream", shared=True):
+            self.hub = Hub(self._runtime.endpoints, self._host)
         self._publisher = self.hub.publisher()
-        self._watching = asyncio.create_task(self._watch_health())
+        self._watching = [asyncio.create_task(each) for each in (self._watch_health(), self._watch_targets())]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._watching.cancel()
+        for task in self._watching:
+            task.cancel()
         with contextlib.suppress(NotRunningError):
             await self.stop(list(self._contexts))
         await self.launcher.__aexit__(*exc)
@@ -105,11 +121,29 @@ class Supervisor:
         group = [self._enter(spec, exclusive=exclusive) for spec in specs]
         try:
             for each in group:
+                await self._find_targets(each)
                 each.fork()
             await asyncio.gather(*(each.wait_ready() for each in group))
         except BaseException:
             await asyncio.gather(*(each.stop("another one of its group could not start") for each in group))
             raise
+
+    async def _find_targets(self, context: ManagedContext) -> None:
+        """Start the command of a context, and choose the processes that it selects."""
+        spec = context.spec
+        if spec.command:
+            try:
+                context.command = Command(spec.command)
+            except DamondError as error:
+                context.refuse(error)
+                raise
+            spec = replace(spec, targets=(*spec.targets, TargetSpec(context.command.pid)))
+        context.spec = await with_targets(spec, self._own_pids())
+        context.target_ids = [each.id for each in context.spec.targets]
+
+    def _own_pids(self) -> list[int]:
+        workers = [each.handle.pid for each in self._contexts.values() if each.handle is not None and each.handle.pid]
+        return [os.getpid(), self.launcher.pid, *workers]
 
     def _enter(self, spec: ContextSpec, *, exclusive: bool) -> ManagedContext:
         self._contexts[spec.name] = context = ManagedContext(
@@ -120,7 +154,16 @@ class Supervisor:
             exclusive=exclusive,
             restarts=self._restarts,
         )
+        context.enter()
+        self._forget_old()
         return context
+
+    def _forget_old(self) -> None:
+        """Forget the oldest of the contexts that have ended and are in no configuration: names may be new for ever."""
+        ended = [name for name, each in self._contexts.items() if each.state not in RUNNING and name not in self.known]
+        for name in ended[:-_MAX_ENDED]:
+            del self._contexts[name]
+            self.hub.forget(name)
 
     def _refuse(self, specs: Sequence[ContextSpec], *, exclusive: bool) -> None:
         running = self._running()
@@ -208,6 +251,15 @@ class Supervisor:
             for name, each in list(self._contexts.items()):
                 each.check_health(self.hub.last_snapshot_s.get(name, 0.0))
 
+    async def _watch_targets(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_EVERY_S)
+            await follow(list(self._contexts.values()), self._own_pids())
+
+    def is_fresh(self) -> bool:
+        """Whether every running context publishes in time."""
+        return all(each.healthy for each in self._contexts.values() if each.state == "running")
+
     def status(self) -> dict[str, Any]:
         """Tell how everything is, as plain values."""
         return {
@@ -215,6 +267,7 @@ class Supervisor:
             "host": self._host,
             "pid": os.getpid(),
             "launcher_pid": self.launcher.pid,
+            "processes": {"supervisor": describe(os.getpid()), "launcher": describe(self.launcher.pid)},
             "started_ns": self._started_ns,
             "runtime_dir": str(self._runtime.endpoints.directory),
             "stream": self._runtime.endpoints.stream,
@@ -257,7 +310,7 @@ def _process(pid: int) -> dict[str, Any]:
             return {
                 "rss_bytes": process.memory_info().rss,
                 "cpu_s": times.user + times.system,
-                "user": process.username(),
+                **describe(pid),
             }
     except psutil.Error:
         return {}

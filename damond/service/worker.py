@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ import numpy as np
 import zmq
 
 from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot, Target, summarize
-from damond.errors import DamondError, PluginError, UnreachableError, UsageError
+from damond.errors import DamondError, NotPermittedError, PluginError, UnreachableError, UsageError
 from damond.plugin import Registry, parse_options
 from damond.service.link import Link, LinkClosedError, wait_readable
 from damond.service.spec import ContextSpec
@@ -176,23 +176,34 @@ def _import_named(path: str) -> Any:
     return found
 
 
-def make_primitive(spec: ContextSpec) -> Primitive:
+def make_primitive(spec: ContextSpec, *, trusting: bool = True, plugins: Collection[str] | None = None) -> Primitive:
     """Make the primitive that a context selects; ``auto`` takes the first that works here.
+
+    Args:
+        spec: The context.
+        trusting: Whether it may name a class to import, and callbacks.
+        plugins: Names of the entry points that may be loaded; None allows all.
 
     Raises:
         UnknownNameError: No plugin offers it, or an option is unknown.
         InvalidOptionError: An option is refused.
         SourceUnavailableError: None of those that ``auto`` may choose works here.
+        NotPermittedError: It names something to import, and may not.
     """
+    if not trusting and (":" in spec.primitive or spec.callbacks):
+        raise NotPermittedError(
+            "a context of the service can't name code to import",
+            hint="bring it as a plugin: an entry point of 'damond'",
+        )
     if ":" in spec.primitive:
         cls = _import_named(spec.primitive)
         primitive: Primitive = cls(parse_options(spec.primitive, cls.Options, spec.options))
         return primitive
     if spec.primitive == "auto":
-        registry = Registry()
+        registry = Registry(allowed=plugins)
         return registry.make(registry.choose().name, spec.options)
     # Only the plugin that is needed: a broken one costs no other context its memory or its life.
-    return Registry(offering=spec.primitive).make(spec.primitive, spec.options)
+    return Registry(offering=spec.primitive, allowed=plugins).make(spec.primitive, spec.options)
 
 
 def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
@@ -260,8 +271,7 @@ class Commands:
         self._kdamond.pause(paused=message["paused"])
 
 
-def _monitor(spec: ContextSpec, stop: LinkStop, reporter: Reporter) -> None:
-    primitive = make_primitive(spec)
+def _monitor(spec: ContextSpec, primitive: Primitive, stop: LinkStop, reporter: Reporter) -> None:
     ctx = make_context(spec, primitive)
     changed = _changed(spec.attrs, ctx.attrs)
     if changed:
@@ -282,8 +292,8 @@ def _connect(publisher: Publisher) -> None:
         raise UnreachableError("the supervisor's stream does not answer", hint="is the supervisor overloaded?")
 
 
-def main(spec: ContextSpec, link: Link, endpoint: str) -> int:
-    """Run one context to its end; return the exit status."""
+def main(spec: ContextSpec, link: Link, endpoint: str, *, trusting: bool, plugins: Collection[str] | None) -> int:
+    """Run one context to its end; return the exit status. Arguments as in :func:`make_primitive`."""
     zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     publisher = Publisher(zmq_context, endpoint, socket.gethostname(), epoch=time.time_ns())
     reporter = Reporter(spec.name, publisher, link)
@@ -292,7 +302,7 @@ def main(spec: ContextSpec, link: Link, endpoint: str) -> int:
     try:
         _connect(publisher)
         reporter.event("starting")
-        _monitor(spec, stop, reporter)
+        _monitor(spec, make_primitive(spec, trusting=trusting, plugins=plugins), stop, reporter)
     except DamondError as error:
         _log.error("%s: %s", spec.name, error)
         reporter.tell("failed", message=error.message, code=error.code, hint=error.hint)

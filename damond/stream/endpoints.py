@@ -47,8 +47,13 @@ class Endpoints:
 
     @property
     def control(self) -> str:
-        """Request and reply."""
+        """Requests that change something: start, stop, tune."""
         return f"ipc://{self.path('control')}"
+
+    @property
+    def query(self) -> str:
+        """Requests that only read."""
+        return f"ipc://{self.path('query')}"
 
     @property
     def stream(self) -> str:

@@ -1,6 +1,6 @@
 """The reading end of the stream: decodes messages, and tells what was lost."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Self
 
 import zmq
@@ -19,6 +19,10 @@ def topics(contexts: Iterable[str], kinds: Iterable[str]) -> list[bytes]:
     if not names:
         return [wire.PREFIX.encode("ascii")]
     return [wire.topic(name, kind) for name in names for kind in kinds]
+
+
+Connect = Callable[["zmq.Socket[bytes] | zmq.asyncio.Socket", str], None]
+"""Connects a socket to an address, where more than an address is needed."""
 
 
 class Tracker:
@@ -72,6 +76,7 @@ class Subscriber(_Base):
         contexts: Names; empty means all.
         kinds: ``snapshot``, ``summary``, ``event``.
         latest: Pass over all but the newest message of each topic when falling behind (events are never passed over).
+        connect: Connects the socket, where more than an address is needed.
     """
 
     def __init__(
@@ -81,11 +86,16 @@ class Subscriber(_Base):
         kinds: Iterable[str] = ("snapshot",),
         *,
         latest: bool = False,
+        connect: Connect | None = None,
     ) -> None:
         super().__init__(kinds, latest)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
-        _connect(self._socket, endpoint, topics(contexts, self._kinds))
+        try:
+            _connect(self._socket, endpoint, topics(contexts, self._kinds), connect)
+        except BaseException:
+            self.close()
+            raise
         self._ready: list[wire.Message] = []
 
     def receive(self, timeout_s: float | None = None) -> wire.Message | None:
@@ -131,11 +141,16 @@ class AsyncSubscriber(_Base):
         kinds: Iterable[str] = ("snapshot",),
         *,
         latest: bool = False,
+        connect: Connect | None = None,
     ) -> None:
         super().__init__(kinds, latest)
         self._context = zmq.asyncio.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
-        _connect(self._socket, endpoint, topics(contexts, self._kinds))
+        try:
+            _connect(self._socket, endpoint, topics(contexts, self._kinds), connect)
+        except BaseException:
+            self.close()
+            raise
         self._ready: list[wire.Message] = []
 
     async def receive(self) -> wire.Message:
@@ -168,11 +183,19 @@ class AsyncSubscriber(_Base):
         self.close()
 
 
-def _connect(socket: "zmq.Socket[bytes] | zmq.asyncio.Socket", endpoint: str, subscriptions: Iterable[bytes]) -> None:
+def _connect(
+    socket: "zmq.Socket[bytes] | zmq.asyncio.Socket",
+    endpoint: str,
+    subscriptions: Iterable[bytes],
+    connect: Connect | None,
+) -> None:
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RCVHWM, RCVHWM)
     socket.setsockopt(zmq.RECONNECT_IVL, 100)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
     for each in subscriptions:
         socket.setsockopt(zmq.SUBSCRIBE, each)
-    socket.connect(endpoint)
+    if connect is not None:
+        connect(socket, endpoint)
+    else:
+        socket.connect(endpoint)

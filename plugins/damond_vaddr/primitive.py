@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from damond.core import Attrs, Context, Primitive, Probe, Target
 from damond.core.adaptation import initial_regions
-from damond.errors import InvalidRegionError
+from damond.errors import DamondError, InvalidRegionError
 from damond.plugin import option
 from damond.units import Usec, format_interval
 from damond_accessbits import Root, refuse_kdamonds
@@ -97,10 +97,27 @@ class Vaddr(Primitive):
         if self.source == "referenced":
             _log.warning("%s: source referenced %s", ctx.name, REFERENCED_NOTE)
         for target in ctx.targets:
-            process = self._processes[target.id] = Process(self._root, target.id)
-            target.pid = target.id
-            if not len(target.regions):
-                _init_regions(ctx, target, process)
+            self._take(ctx, target)
+
+    def _take(self, ctx: Context, target: Target) -> None:
+        """Take hold of one process, and cut its regions if it has none yet."""
+        process = self._processes[target.id] = Process(self._root, target.id)
+        target.pid = target.id
+        if not len(target.regions):
+            _init_regions(ctx, target, process)
+
+    def retarget(self, ctx: Context) -> None:
+        """Take hold of new processes, and let go of those that are no targets any more."""
+        wanted = {target.id for target in ctx.targets}
+        for pid in self._processes.keys() - wanted:
+            self._processes.pop(pid).close()
+        for target in [each for each in ctx.targets if each.id not in self._processes]:
+            try:
+                self._take(ctx, target)
+            except DamondError as error:
+                # Processes come and go: one that can't be watched (any more) must not end the others' monitoring.
+                _log.info("%s: process %d is left out: %s", ctx.name, target.id, error)
+                ctx.targets.remove(target)
 
     def update(self, ctx: Context) -> None:
         """Fit the regions to what is mapped now; a process without memory at the moment keeps its own."""

@@ -1,0 +1,89 @@
+"""Keeps the targets of running contexts what their selectors choose: processes come and go."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from damond.errors import DamondError, UsageError
+from damond.service.managed import ManagedContext
+from damond.service.selector import Selector, find, scan
+from damond.service.spec import ContextSpec, TargetSpec
+
+_log = logging.getLogger(__name__)
+
+FOLLOW_EVERY_S: Final = 1.0
+"""Time between two looks at the processes of the machine; one look serves all contexts."""
+_COMMAND_GRACE_S: Final = 5.0
+
+
+def follows(spec: ContextSpec) -> bool:
+    """Whether the targets of a context change by themselves."""
+    return spec.select is not None or spec.children
+
+
+def choose(
+    spec: ContextSpec, processes: Iterable[Mapping[str, Any]], known: Iterable[int], ours: Iterable[int]
+) -> list[int]:
+    """List the pids of a context now; what it watches already stays its own while it lives, with its children."""
+    selector = None if spec.select is None else Selector.model_validate(spec.select)
+    roots = set(known) if spec.children and selector is None else set()
+    return find(processes, selector, roots=roots, children=spec.children, ours=set(ours))
+
+
+async def with_targets(spec: ContextSpec, ours: Iterable[int]) -> ContextSpec:
+    """Fill in the targets that a context that is about to start has."""
+    if not follows(spec):
+        return spec
+    processes = await asyncio.to_thread(scan)
+    given = [each.id for each in spec.targets]
+    found = choose(spec, processes, given, ours)
+    # A pid that was named and is not there is for the worker to refuse.
+    return replace(spec, targets=tuple(map(TargetSpec, dict.fromkeys([*given, *found]))))
+
+
+async def follow(contexts: Iterable[ManagedContext], ours: Iterable[int]) -> None:
+    """Bring the targets of running contexts up to date."""
+    running = [each for each in contexts if each.state == "running" and not each.paused and follows(each.spec)]
+    if not running:
+        return
+    processes = await asyncio.to_thread(scan)
+    for each in running:
+        ids = choose(each.spec, processes, each.target_ids, ours)
+        if set(ids) != set(each.target_ids) and each.state == "running":
+            gone, new = set(each.target_ids) - set(ids), set(ids) - set(each.target_ids)
+            _log.info("%s: targets: %s new, %s gone", each.spec.name, sorted(new) or "none", sorted(gone) or "none")
+            with contextlib.suppress(DamondError):  # told in status: the worker has ended or hangs
+                await each.retarget(ids)
+
+
+class Command:
+    """The program that a context starts, and that ends with it.
+
+    Raises:
+        UsageError: It can't be started.
+    """
+
+    def __init__(self, line: tuple[str, ...]) -> None:
+        try:
+            self._process = subprocess.Popen(line, stdin=subprocess.DEVNULL, start_new_session=True)
+        except OSError as error:
+            raise UsageError(f"{line[0]}: can't be started: {error.strerror}", hint="name an executable") from error
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    async def end(self) -> None:
+        """End it: SIGTERM, then SIGKILL."""
+        for signum, grace_s in ((signal.SIGTERM, _COMMAND_GRACE_S), (signal.SIGKILL, _COMMAND_GRACE_S)):
+            if self._process.poll() is not None:
+                return
+            self._process.send_signal(signum)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, grace_s)

@@ -1,0 +1,115 @@
+"""Privileges apart: the process that talks to strangers gives up what only the launcher and its workers need."""
+
+import grp
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from damond.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom the supervisor becomes, and who may read.
+
+    Attributes:
+        uid: User that the supervisor runs as.
+        gid: Its group; members may connect to the sockets for reading.
+    """
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, user: str, group: str) -> Self:
+        """Look up names.
+
+        Raises:
+            ConfigError: There is no such user or group.
+        """
+        try:
+            return cls(pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
+        except KeyError as error:
+            raise ConfigError(
+                f"[service] user = {user!r}, group = {group!r}: {error.args[0]}",
+                hint="systemd-sysusers makes them from systemd/damond.sysusers, or: adduser --system --group damond",
+            ) from error
+
+    def assume(self) -> None:
+        """Become that user for good. The capabilities of root go with its uid (capabilities(7)).
+
+        Raises:
+            PermissionError: This process is not root.
+        """
+        os.setgroups([])
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
+
+
+def describe(pid: int) -> dict[str, object]:
+    """Tell as whom a process runs, and which capabilities are in force; empty if it has ended."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    uid = int(fields["Uid"].split()[1])
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    return {"user": user, "uid": uid, "capabilities": names(int(fields["CapEff"], 16))}
+
+
+# include/uapi/linux/capability.h, Linux 6.12: the order is the number.
+_NAMES: Final = (
+    "chown",
+    "dac_override",
+    "dac_read_search",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+    "mac_override",
+    "mac_admin",
+    "syslog",
+    "wake_alarm",
+    "block_suspend",
+    "audit_read",
+    "perfmon",
+    "bpf",
+    "checkpoint_restore",
+)
+
+
+def names(mask: int) -> list[str]:
+    """Name the capabilities of a mask; all of them are ``["all"]``."""
+    found = [name for number, name in enumerate(_NAMES) if mask >> number & 1]
+    return ["all"] if len(found) == len(_NAMES) else found

@@ -1,0 +1,140 @@
+"""The same stream and the same questions over the network: CURVE only, for clients whose keys are on file."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import zmq
+import zmq.asyncio
+import zmq.auth
+from zmq.auth.asyncio import AsyncioAuthenticator
+from zmq.auth.thread import ThreadAuthenticator
+
+from damond.errors import ConfigError
+from damond.stream.subscriber import RCVHWM
+
+SERVER: Final = "server"
+"""Name of the supervisor's own key pair in the directory of keys."""
+_SNDHWM: Final = 256
+_MAX_CLIENTS_PENDING: Final = 64
+
+
+def make_keys(directory: Path, name: str) -> tuple[Path, Path]:
+    """Make a key pair; return the files of the public and the secret one. An existing pair is kept.
+
+    Raises:
+        ConfigError: The directory can't be written.
+    """
+    public, secret = directory / f"{name}.key", directory / f"{name}.key_secret"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not secret.exists():
+            zmq.auth.create_certificates(directory, name)
+            secret.chmod(0o600)
+    except OSError as error:
+        raise ConfigError(f"{directory}: {error.strerror}", hint="choose another directory for the keys") from error
+    return public, secret
+
+
+def load_pair(secret: Path) -> tuple[bytes, bytes]:
+    """Read a key pair from the file of its secret key.
+
+    Raises:
+        ConfigError: The file is missing, unreadable or holds no secret key.
+    """
+    try:
+        public_key, secret_key = zmq.auth.load_certificate(secret)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{secret}: {error}", hint="make keys: damond keys DIRECTORY [NAME]") from error
+    if secret_key is None:
+        raise ConfigError(f"{secret} holds no secret key", hint="make keys: damond keys DIRECTORY [NAME]")
+    return public_key, secret_key
+
+
+def _serve_curve(socket: "zmq.Socket[bytes] | zmq.asyncio.Socket", pair: tuple[bytes, bytes]) -> None:
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, pair[0])
+    socket.setsockopt(zmq.CURVE_SECRETKEY, pair[1])
+    socket.setsockopt(zmq.CURVE_SERVER, 1)
+    socket.setsockopt(zmq.ZAP_DOMAIN, b"damond")
+    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+
+
+class RemoteStream:
+    """Forwards the local stream to authorised clients on a TCP address.
+
+    Raises:
+        ConfigError: The address can't be used.
+    """
+
+    def __init__(self, local: str, address: str, pair: tuple[bytes, bytes], authorized: Path) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self._auth = ThreadAuthenticator(self._context)
+        self._auth.start()
+        self._auth.configure_curve(domain="damond", location=authorized)
+        xsub, xpub = self._context.socket(zmq.XSUB), self._context.socket(zmq.XPUB)
+        for each in (xsub, xpub):
+            each.setsockopt(zmq.LINGER, 0)
+        xsub.setsockopt(zmq.RCVHWM, RCVHWM)
+        xpub.setsockopt(zmq.SNDHWM, _SNDHWM)
+        _serve_curve(xpub, pair)
+        xsub.connect(local)
+        _bind(xpub, address)
+        self._thread = threading.Thread(target=self._forward, args=(xsub, xpub), name="damond-remote", daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _forward(xsub: "zmq.Socket[bytes]", xpub: "zmq.Socket[bytes]") -> None:
+        try:
+            zmq.proxy(xsub, xpub)
+        except zmq.ContextTerminated:
+            pass
+        finally:
+            xsub.close()
+            xpub.close()
+
+    def reload(self, authorized: Path) -> None:
+        """Read the clients' keys again."""
+        self._auth.configure_curve(domain="damond", location=authorized)
+
+    def close(self) -> None:
+        """End."""
+        self._auth.stop()
+        self._context.term()
+        self._thread.join()
+
+
+class RemoteQuery:
+    """A ROUTER for questions of authorised clients, within an asyncio context.
+
+    Raises:
+        ConfigError: The address can't be used.
+    """
+
+    def __init__(self, address: str, pair: tuple[bytes, bytes], authorized: Path) -> None:
+        self.context = zmq.asyncio.Context(io_threads=1)
+        self._auth = AsyncioAuthenticator(self.context)
+        self._auth.start()
+        self._auth.configure_curve(domain="damond", location=authorized)
+        self.socket = self.context.socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 200)
+        self.socket.setsockopt(zmq.RCVHWM, _MAX_CLIENTS_PENDING)
+        _serve_curve(self.socket, pair)
+        _bind(self.socket, address)
+
+    def reload(self, authorized: Path) -> None:
+        """Read the clients' keys again."""
+        self._auth.configure_curve(domain="damond", location=authorized)
+
+    def close(self) -> None:
+        """End."""
+        self._auth.stop()
+        self.context.destroy(linger=200)
+
+
+def _bind(socket: "zmq.Socket[bytes] | zmq.asyncio.Socket", address: str) -> None:
+    bind: Callable[[str], object] = socket.bind
+    try:
+        bind(address)
+    except zmq.ZMQError as error:
+        raise ConfigError(f"[remote] {address}: {error}", hint="an address of this machine that is free") from error
