@@ -198,7 +198,7 @@ def touched_lines(touched: Touched, of_what: str) -> list[str]:
     shares = f"{_shares(least, most, touched.total_bytes)} of {format_size(touched.total_bytes)} {of_what}"
     if touched.rss_bytes:
         rss = touched.rss_bytes
-        shares += f", {_shares(min(least, rss), min(most, rss), rss)} of {format_size(rss)} resident (RSS)"
+        shares += f", {_shares(min(least, rss), min(most, rss), rss)} of {format_size(rss)} RSS"
     return [f"working set: {_per_window(touched)}", f"touched in {span}: {bounds}", f"that is {shares}"]
 
 

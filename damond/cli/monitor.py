@@ -1,12 +1,12 @@
 """``damond monitor``: watch a program, a process or the whole machine, live."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from damond.cli import options
+from damond.cli import options, output
+from damond.cli.live import can_draw
 from damond.cli.monitoring import Monitoring
 from damond.cli.program import Program
 from damond.core.context import check_name
@@ -64,8 +64,8 @@ def command(
     attrs["min_nr_regions"], attrs["max_nr_regions"] = regions or (None, None)
     registry = Registry()
     _check(registry, primitive, pids, line)
-    live = not as_json and sys.stdout.isatty()
-    with Program(line, hidden=live, to_stderr=as_json) as program:
+    hidden = not as_json and can_draw(output.console())
+    with Program(line, hidden=hidden, to_stderr=as_json) as program:
         targets = (program.pid,) if program.pid is not None else pids
         spec = ContextSpec(
             name=_name(line),

@@ -90,7 +90,7 @@ class Monitoring:
             self._notes.forget()
             raise
         if not self._live:
-            self._notes.release()
+            self._notes.print_held()
 
     def _interrupt(self, *_: object) -> None:
         if self._interrupted:

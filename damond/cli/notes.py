@@ -9,8 +9,8 @@ from typing import Final, Self
 from rich.console import Console
 from rich.text import Text
 
-_LOGGED: Final = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL) (damond[\w.]*): (.*)")
-"""A line as the launcher has its workers log (damond/service/launcher.py)."""
+_LOGGED: Final = re.compile(r"(?:[-0-9]{10} [0-9:,]+ )?(DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
+"""A line as workers log it to what is not the journal (damond/service/logs.py)."""
 
 _SERVICE: Final = logging.getLogger("damond.service")
 _LABEL: Final = "note: "
@@ -20,7 +20,7 @@ _MIN_WIDTH: Final = 20
 class Notes(logging.Handler):
     """What workers and the supervisor log, and remarks of our own, printed on standard error when there is room.
 
-    Notes are held until :meth:`release`. What is logged as an error is left out: the command ends with that error.
+    Notes are held until :meth:`print_held`. What is logged as an error is left out: the command ends with that error.
     A handler of ``damond.service``: while this is entered, what is logged there comes here and nowhere else.
 
     Args:
@@ -44,11 +44,11 @@ class Notes(logging.Handler):
     def __exit__(self, *_: object) -> None:
         _SERVICE.removeHandler(self)
         _SERVICE.propagate = self._propagate
-        self.release()
+        self.print_held()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take what the supervisor logs."""
-        self._take(f"{record.levelname} {record.name}: {record.getMessage()}")
+        self._take(f"{record.levelname} {record.getMessage()}")
 
     def feed(self, raw: bytes) -> None:
         """Take what a worker wrote to its standard error, in pieces of any size."""
@@ -64,7 +64,7 @@ class Notes(logging.Handler):
         """Drop the notes that are held, but not what broke off with words of its own, such as a traceback."""
         self._held = [line for line in self._held if not line.startswith(_LABEL)]
 
-    def release(self) -> None:
+    def print_held(self) -> None:
         """Print what was held, and from now on everything at once."""
         self._hold = False
         if self._rest:
@@ -79,7 +79,7 @@ class Notes(logging.Handler):
         if logged is None or logged[1] in ("INFO", "DEBUG"):
             self._print(line)
         elif logged[1] == "WARNING":
-            self._print(_LABEL + logged[3].removeprefix(f"{self._context}: "))
+            self._print(_LABEL + logged[2].removeprefix(f"{self._context}: "))
 
     def _print(self, line: str) -> None:
         if self._hold:

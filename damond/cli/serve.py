@@ -1,13 +1,14 @@
 """``damond serve``: run the service that other programs subscribe to."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import click
 
 from damond.cli import options
 from damond.plugin import Registry
-from damond.service import config
+from damond.service import config, logs
 from damond.service.serve import Service
 from damond.stream.endpoints import default_runtime_dir
 
@@ -18,8 +19,11 @@ from damond.stream.endpoints import default_runtime_dir
 def command(path: Path, runtime_dir: Path | None) -> None:
     """Run the supervisor in the foreground with the contexts of a configuration file.
 
-    SIGTERM and Ctrl-C end it: every context is stopped, and delivers what it has counted.
+    SIGTERM and Ctrl-C end it: every context is stopped, and delivers what it has counted. SIGHUP reads the
+    configuration again. Each change in the life of a context is a line on standard error.
     """
+    # -v, which has set the level of the root logger by now, can only make it tell more.
+    logs.configure(min(logging.INFO, logging.getLogger().level))
     loaded = config.load(path)
     registry = Registry(allowed=loaded.service.plugins)
     directory = runtime_dir or loaded.service.runtime_dir or default_runtime_dir()

@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import psutil
 import pytest
 
 from damond.core import Snapshot
@@ -41,7 +44,7 @@ def test_plain_lines_and_the_same_end() -> None:
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"^\d\d:\d\d:\d\d .*working set", done.stdout, re.MULTILINE)) >= 8
     assert "accessed in % of samples" in done.stdout
-    assert re.search(r"^touched .* of 1 GiB monitored", done.stdout, re.MULTILINE)
+    assert re.search(r"^touched in .*\nthat is .* of 1 GiB monitored\n\Z", done.stdout, re.MULTILINE)
     assert "\x1b" not in done.stdout
 
 
@@ -115,3 +118,56 @@ def test_pid_that_exits_while_starting() -> None:
         done = damond("monitor", str(process.pid))
     assert done.returncode == os.EX_NOINPUT
     assert str(process.pid) in done.stderr
+
+
+def _heat_labels(text: str) -> list[int]:
+    return [int(label, 16) for label in re.findall(r"^([0-9a-f]{12}) ", text, re.MULTILINE)]
+
+
+def test_whole_draws_all_addresses() -> None:
+    """From the first address to the last, not just where it was hot."""
+    args = ("-O", "preset=five_tracks", "-O", "seed=1")
+    hottest, whole = damond(*SYNTHETIC, *args), damond(*SYNTHETIC, *args, "--whole")
+    assert "all 1 GiB of 1 GiB monitored" in whole.stdout
+    assert max(_heat_labels(whole.stdout)) > 0.9 * (1 << 30)
+    assert max(_heat_labels(hottest.stdout)) < 0.9 * (1 << 30)
+    assert "less accessed, not drawn" in hottest.stdout
+
+
+def test_holes_are_not_counted_and_memory_has_names() -> None:
+    """Of a process what is mapped counts; the demo's areas are named, and the hole below its heap is a gap."""
+    done = damond("monitor", "--for", "4s", "--whole", "-O", "source=referenced", "--primitive", "vaddr", "--", *DEMO)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"--- [\d.]+ [MG]iB not mapped ---", done.stdout)
+    assert re.search(r"^[0-9a-f]{12} area \d+ ", done.stdout, re.MULTILINE)
+    (total,) = re.findall(r"that is .* of ([\d.]+) MiB mapped", done.stdout)
+    assert 64 < float(total) < 128
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_signal_gives_the_terminal_back(terminal: Callable[..., Any], signum: signal.Signals) -> None:
+    """The live picture goes, the heat map and the last line stay, the command has ended, and that is success."""
+    monitor = terminal("monitor", "--primitive", "vaddr", "-O", "source=referenced", "--", *DEMO)
+    monitor.wait_for("lukewarm area")
+    children = psutil.Process(monitor.process.pid).children()
+    assert monitor.end(signum) == 0
+    assert monitor.is_as_it_was()
+    behind = monitor.text.rpartition("\x1b[?1049l")[2]
+    assert "note: source referenced" in behind
+    assert behind.rstrip().splitlines()[-1].startswith("that is ")
+    assert not any(child.is_running() for child in children)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="needs another user: run it as root, with setpriv (util-linux) installed",
+)
+def test_another_users_process_without_privilege() -> None:
+    """A user who may not look gets one error, what would help, and no note about what would have been."""
+    # Nobody, who may read files all the same: the interpreter may be in root's home.
+    nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+dac_read_search"]
+    line = ["setpriv", *nobody, "--ambient-caps=+dac_read_search", *DAMOND, "monitor", "--primitive", "vaddr"]
+    line += ["-O", "source=referenced", str(os.getpid())]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == os.EX_NOPERM, done.stderr
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["damond", "hint"]

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from damond.cli.picture import LivePicture, short_interval, snapshot_line
 from damond.core import Snapshot, TargetSnapshot
+from damond.report.mappings import NOTHING_MAPPED, Mappings, MapsByTarget
 
 PAGE = 4096
 MIB = 1 << 20
@@ -45,7 +47,14 @@ def _snapshot(*targets: TargetSnapshot, granularity: int = PAGE, partial: bool =
 
 
 def _draw(
-    snapshot: Snapshot, width: int = 80, height: int = 24, *, color_system: str | None = None, title: str = ""
+    snapshot: Snapshot,
+    width: int = 80,
+    height: int = 24,
+    *,
+    color_system: str | None = None,
+    title: str = "",
+    maps: MapsByTarget = NOTHING_MAPPED,
+    note: str = "",
 ) -> list[str]:
     file = io.StringIO()
     console = Console(
@@ -57,7 +66,7 @@ def _draw(
         highlight=False,
         _environ={},
     )
-    console.print(LivePicture(snapshot, title), height=height)
+    console.print(LivePicture(snapshot, title, maps, note), height=height)
     return file.getvalue().splitlines()
 
 
@@ -86,6 +95,60 @@ def test_a_gap_is_a_separator_with_its_size() -> None:
     assert [line for line in lines if "not monitored" in line] == [
         "---------------------------- 42.2 TiB not monitored ----------------------------"
     ]
+
+
+HOLEY = [(HEAP, 300 * MIB, 10), (STACK, MIB, 20)]
+MAPS = {
+    1: Mappings.parse(
+        f"{HEAP:x}-{HEAP + MIB:x} r-xp 00000000 fe:01 39 /usr/bin/demo\n"
+        f"{HEAP + 298 * MIB:x}-{HEAP + 300 * MIB:x} rw-p 00000000 00:00 0 [heap]\n"
+        f"{STACK:x}-{STACK + MIB:x} rw-p 00000000 00:00 0 [stack]\n".encode()
+    )
+}
+
+
+def test_holes_in_regions_are_no_memory() -> None:
+    """Of a region that spans a hole what is mapped is drawn, with its name, and the hole as a gap."""
+    lines = _draw(_snapshot(_target(1, HOLEY)), maps=MAPS)
+    rows = [line.split()[:4] for line in lines if line.startswith(("55d0", "7ffd"))]
+    assert rows == [
+        ["55d0c8a00000", "1", "MiB", "demo"],
+        ["55d0db400000", "2", "MiB", "[heap]"],
+        ["7ffd12340000", "1", "MiB", "[stack]"],
+    ]
+    assert [line.strip("- ") for line in lines if "not mapped" in line] == ["297 MiB not mapped", "42.2 TiB not mapped"]
+    assert "working set 4 MiB of 4 MiB mapped (100 %)" in lines[1]
+    assert "2 regions" in " ".join(lines[:5])
+    assert "working set 4 MiB of 4 MiB mapped (100 %)" in snapshot_line(_snapshot(_target(1, HOLEY)), MAPS)
+
+
+@pytest.mark.parametrize(("width", "named"), [(69, False), (70, True)])
+def test_names_need_room(width: int, named: bool) -> None:
+    """On a narrow terminal addresses and bars are worth more."""
+    lines = _draw(_snapshot(_target(1, HOLEY)), width, maps=MAPS)
+    assert any("[heap]" in line for line in lines) == named
+    assert max(map(len, lines)) <= width
+
+
+def test_a_note_is_seen_at_once() -> None:
+    """Above everything else that changes."""
+    assert _draw(_snapshot(_target(1, THREE)), note="the service is gone")[1] == "the service is gone"
+
+
+def test_narrow_gaps_are_not_worth_a_line() -> None:
+    """A guard page between two stacks of a MiB is no separator; a gap of 16 KiB is."""
+    near = [(0, MIB, 20), (MIB + PAGE, MIB, 0)]
+    far = [(0, MIB, 20), (MIB + 4 * PAGE, MIB, 0)]
+    assert [sum("not monitored" in line for line in _draw(_snapshot(_target(1, rows)))) for rows in (near, far)] == [
+        0,
+        1,
+    ]
+
+
+def test_what_did_not_happen_is_not_said() -> None:
+    """Neither overruns nor unknown results, if there are none."""
+    quiet = replace(_snapshot(_target(1, THREE)), overruns=0, unknown=0)
+    assert not {"overruns", "unknown"} & set(" ".join(_draw(quiet)).split())
 
 
 def test_the_head_says_how_it_was_measured_and_what_it_cost() -> None:
@@ -127,8 +190,8 @@ def test_targets_have_headlines_the_hottest_first() -> None:
     """With several processes each has its lines; those that do not fit are counted."""
     targets = [_target(100 + index, [(HEAP, MIB, index)]) for index in range(20)]
     lines = _draw(_snapshot(*targets))
-    names = [line.split(":")[0] for line in lines if line.startswith("target")]
-    assert names[:3] == ["target 119", "target 118", "target 117"]
+    names = [line.split(":")[0] for line in lines if line.startswith("pid")]
+    assert names[:3] == ["pid 119", "pid 118", "pid 117"]
     assert lines[-1] == f"{20 - len(names)} more targets, less accessed"
     assert len(lines) <= 24
 
@@ -176,7 +239,14 @@ def test_it_fits_whatever_the_size(several: list[TargetSnapshot], width: int, he
 
 @pytest.mark.parametrize(
     ("usec", "text"),
-    [(0, "0 s"), (100_000, "100 ms"), (9_545_000, "9.54 s"), (74_000_000, "1.2 min"), (3600e6 * 1234, "1234 h")],
+    [
+        (0, "0 s"),
+        (100_000, "100 ms"),
+        (9_545_000, "9.54 s"),
+        (74_000_000, "1.2 min"),
+        (619_400, "619 ms"),
+        (3600e6 * 1234, "1234 h"),
+    ],
 )
 def test_ages_are_short(usec: float, text: str) -> None:
     """An age fits its column."""

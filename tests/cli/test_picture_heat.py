@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,8 @@ from rich.console import Console
 
 from damond.cli.heat_picture import RunPicture, touched_lines
 from damond.core import Snapshot, TargetSnapshot
-from damond.report import Accumulator, Touched
+from damond.report import Accumulator, Mappings, MapsByTarget, Touched
+from damond.report.mappings import NOTHING_MAPPED, cut
 
 MIB = 1 << 20
 BASE = 0x7F3A_1000_0000
@@ -53,10 +55,18 @@ def _moving_run(nr_windows: int = 4) -> Accumulator:
     return run
 
 
-def _draw(run: Accumulator, width: int = 80, *, everything: bool = False, height: int = 13, **console: object) -> str:
+def _draw(
+    run: Accumulator,
+    width: int = 80,
+    *,
+    everything: bool = False,
+    height: int = 13,
+    maps: MapsByTarget = NOTHING_MAPPED,
+    **console: object,
+) -> str:
     options: dict[str, object] = {"color_system": None, "force_terminal": True, "_environ": {}} | console
     out = Console(file=io.StringIO(), width=width, height=height, highlight=False, **options)  # type: ignore[arg-type]
-    out.print(RunPicture(run, everything=everything))
+    out.print(RunPicture(run, everything=everything, maps=maps))
     text = out.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(text, str)
     return text
@@ -83,7 +93,7 @@ def test_what_is_not_drawn_is_said() -> None:
     """The far cold stack is folded into a line that gives its size and that of the gap."""
     text = _draw(_moving_run())
     assert "target 77: the hottest 16 MiB of 17 MiB monitored" in text
-    assert "--- 1 MiB colder, not drawn; 780 GiB not monitored ---" in text
+    assert "--- 1 MiB less accessed, not drawn; 780 GiB not monitored ---" in text
 
 
 def test_everything_is_drawn_by_request() -> None:
@@ -98,7 +108,7 @@ def test_axis_and_scale_have_units() -> None:
     """Seconds below, per cent in the legend, and what one cell stands for."""
     lines = _draw(_moving_run(), width=14 + 40).splitlines()
     (axis,) = (index for index, line in enumerate(lines) if line.strip().startswith("+--"))
-    assert lines[axis + 1].split() == ["0", "s", "1", "s", "2", "s", "3", "s"]
+    assert lines[axis + 1].split() == ["time", "0", "s", "1", "s", "2", "s", "3", "s"]
     assert lines[axis + 2].startswith("accessed in % of samples: 0 [ .:-=+*#%@] 100")
     assert lines[axis + 3] == "one cell: 100 ms x 2 MiB"
 
@@ -164,8 +174,42 @@ def test_touched_is_said_in_bounds_per_window_and_of_rss() -> None:
         max_bytes=10 * MIB,
         rss_bytes=50 * MIB,
     )
-    assert touched_lines(touched) == [
-        "touched 20 MiB to 40 MiB of 100 MiB monitored (20 % to 40 %) in 15 s",
-        "per window: median 8 MiB, p75 9 MiB, max 10 MiB (1,500 windows)",
-        "resident (RSS) 50 MiB: touched 40 % to 80 % of it",
+    per_window, bounds, shares = touched_lines(touched, "mapped")
+    assert per_window == "working set: median 8 MiB, p75 9 MiB, max 10 MiB (1,500 windows)"
+    assert bounds == "touched in 15 s: from 20 MiB (hot all over) to 40 MiB (any access)"
+    assert shares == "that is 20 % to 40 % of 100 MiB mapped, 40 % to 80 % of 50 MiB RSS"
+    adapted = replace(touched, nr_windows=8, nr_adapting=7, least_bytes=40 * MIB, rss_bytes=None)
+    assert touched_lines(adapted, "monitored") == [
+        "working set: median 8 MiB, p75 9 MiB, max 10 MiB (windows 8 to 15)",
+        "touched in 15 s: 40 MiB",
+        "that is 40 % of 100 MiB monitored",
     ]
+
+
+def test_holes_of_a_process_are_folded_and_rows_named() -> None:
+    """A region that spans a hole is drawn where memory is; each row says what it is, and 'mapped' is what counts."""
+    maps = {
+        77: Mappings.parse(
+            f"{BASE:x}-{BASE + 8 * MIB:x} rw-s 00000000 00:01 9 /memfd:area 1 (deleted)\n"
+            f"{BASE + 300 * MIB:x}-{BASE + 308 * MIB:x} rw-p 00000000 00:00 0 [heap]\n".encode()
+        )
+    }
+    run = Accumulator()
+    for window in range(4):
+        run.add(cut(_snapshot(window, (77, [(BASE, 308 * MIB, 10)])), maps))
+    text = _draw(run, maps=maps)
+    assert "pid 77: all 16 MiB of 16 MiB mapped" in text
+    assert "--- 292 MiB not mapped ---" in text
+    names = re.findall(r"^[0-9a-f]{12} (area 1|\[heap\]) +(?:=|\+)+$", text, re.MULTILINE)
+    assert names == ["area 1"] * 4 + ["[heap]"] * 4
+    assert text.splitlines()[-1] == "that is 0 % to 100 % of 16 MiB mapped"
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_memory_that_was_not_mapped_yet_is_said_to_be_so() -> None:
+    """The character for nothing is explained in the words of processes."""
+    maps = {1: Mappings.parse(f"{BASE:x}-{BASE + 16 * MIB:x} rw-p 00000000 00:00 0 \n".encode())}
+    run = Accumulator()
+    for window, size in enumerate((8, 16)):
+        run.add(cut(_snapshot(window, (1, [(BASE, size * MIB, 20)])), maps))
+    assert "~ not mapped" in _draw(run, maps=maps)

@@ -1,12 +1,14 @@
 import contextlib
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from damond.cli.live import REDRAW_EVERY_S, LiveView, PlainView, open_view
-from damond.core import Snapshot, TargetSnapshot
+from damond.cli.overview import OverviewView
+from damond.core import Origin, Snapshot, TargetSnapshot
 
 ALTERNATE_ON, ALTERNATE_OFF = "\x1b[?1049h", "\x1b[?1049l"
 CURSOR_OFF, CURSOR_ON = "\x1b[?25l", "\x1b[?25h"
@@ -109,3 +111,48 @@ def test_a_terminal_that_can_not_move_the_cursor_gets_lines() -> None:
     dumb = Console(file=io.StringIO(), width=80, force_terminal=True, _environ={"TERM": "dumb"})
     assert isinstance(open_view(dumb), PlainView)
     assert isinstance(open_view(_terminal()), LiveView)
+
+
+def test_what_is_told_is_drawn_at_once_and_gone_with_the_next_snapshot() -> None:
+    """A service that went away is said above the last picture without delay, and not when there is news again."""
+    clock, console = _Clock(), _terminal()
+    with LiveView(console, title="web", now=clock) as view:
+        view.tell("", "nothing yet")
+        view.show(_snapshot())
+        before = len(_written(console))
+        view.tell("", "the service is gone")
+        told = _written(console)[before:]
+        clock.now_s += REDRAW_EVERY_S
+        before = len(_written(console))
+        view.show(_snapshot())
+        after = _written(console)[before:]
+    assert "nothing yet" in _written(console)
+    assert "the service is gone" in told
+    assert "working set" in told
+    assert "the service is gone" not in after
+
+
+def test_without_a_terminal_what_is_told_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """About a context it is part of the results, about the service it is not; nothing to tell is no line."""
+    console = Console(file=io.StringIO(), width=20)
+    with open_view(console) as view:
+        view.tell("web", "stopped (requested)")
+        view.tell("", "the service is gone")
+        view.tell("", "")
+    assert _written(console).endswith("  web  stopped (requested)\n")
+    assert capsys.readouterr().err == "damond: note: the service is gone\n"
+
+
+def test_many_contexts_are_rows() -> None:
+    """What delivers has its numbers, what does not has its state and why; losses are counted."""
+    console = _terminal()
+    lossy = Origin(host="h", epoch=1, seq=9, missed=4)
+    with OverviewView(console, ["db", "web"], now=_Clock()) as view:
+        view.tell("db", "failed (there is no process 5)")
+        before = len(_written(console))
+        view.show(replace(_snapshot(), origin=lossy))
+        view.tell("", "")
+        text = _written(console)[before:]
+    assert "2 contexts, 1 deliver, 200 checks/s, 4 snapshots lost on the way" in text
+    assert "4 KiB of 4 KiB" in text
+    assert "db: failed (there is no process 5)" in text

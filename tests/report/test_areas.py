@@ -36,6 +36,7 @@ HOTTEST = [
     Case("no margin beyond what is monitored", [(1000, 1800, 1.0), (1800, 9000, 0.0)], [(1000, 1900)]),
     Case("hardly warm is not hot", [(0, 80, 0.05), (80, 160, 1.0), (160, 900, 0.05)], [(70, 170)]),
     Case("near places are one", [(0, 100, 1.0), (100, 200, 0.0), (200, 300, 1.0)], [(0, 300)]),
+    Case("no wide gap within an area", [(0, 100, 1.0), (150, 250, 1.0)], [(0, 100), (150, 250)]),
     Case("far places are two", [(0, 80, 1.0), (80, 4000, 0.0), (4000, 4080, 1.0)], [(0, 90), (3990, 4080)]),
 ]
 
@@ -57,6 +58,17 @@ def test_hottest_draws_the_most_accessed_of_many_places() -> None:
     hot = [(index * 10_000, index * 10_000 + 80 * (index + 1), 1.0) for index in range(areas.MAX_HOT_AREAS + 2)]
     drawn = areas.hottest(_profile(*hot))
     assert [area.start for area in drawn] == [row[0] for row in hot[2:]]
+
+
+def test_a_memory_in_shreds_is_still_a_picture() -> None:
+    """Of a thousand gaps the widest are folded, and everything is drawn."""
+    rows, at = [], 0
+    for index in range(1000):
+        rows.append((at, at + 10, 0.0))
+        at += 1000 + index
+    drawn = areas.whole(_profile(*rows))
+    assert len(drawn) == areas.MAX_AREAS
+    assert (drawn[0].start, drawn[-1].end) == (0, rows[-1][1])
 
 
 def test_folds_say_what_is_left_out() -> None:

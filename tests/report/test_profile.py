@@ -73,6 +73,15 @@ def test_coarsen_joins_what_differs_least_and_gaps_last() -> None:
     assert coarse.heat == pytest.approx([0.225, 1.0, 1.0])
 
 
+def test_narrow_gaps_do_not_use_up_all_pieces() -> None:
+    """Guard pages between a hundred stacks, and one boundary between hot and cold: that is what stays."""
+    start = np.arange(100, dtype=np.uint64) * np.uint64(100_000)
+    heat = (np.arange(100) >= 50).astype(np.float64)
+    coarse = Profile(start, start + np.uint64(99_999), heat, np.ones(100)).coarsen(2)
+    assert coarse.start.tolist() == [0, 5_000_000]
+    assert coarse.heat == pytest.approx([0.0, 1.0])
+
+
 def test_nothing_combined_with_nothing_is_nothing() -> None:
     """The empty profile is the neutral one."""
     assert len(EMPTY.combine(EMPTY, np.add)) == 0

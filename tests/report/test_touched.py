@@ -38,13 +38,14 @@ def test_while_regions_adapt_only_what_is_sure_counts(snapshot_of: Make) -> None
     assert adaptation_windows(early) == 2
     found = _count(early, early, later).touched()
     assert (found.least_bytes, found.most_bytes) == (100, 110)
-    assert (found.max_bytes, found.nr_windows) == (10, 1)
+    assert (found.max_bytes, found.nr_windows, found.nr_adapting) == (10, 1, 2)
 
 
 def test_a_run_that_ended_while_adapting_still_says_something(snapshot_of: Make) -> None:
-    """Of a very short run the coarse windows are all there is."""
+    """Of a very short run the coarse windows are all there is: what they found counts at most."""
     found = _count(snapshot_of([(0, 1000, 1), (1000, 1100, 20)], nr_regions=(10, 1000))).touched()
-    assert (found.max_bytes, found.nr_windows) == (1100, 1)
+    assert (found.max_bytes, found.nr_windows, found.nr_adapting) == (1100, 1, 0)
+    assert (found.least_bytes, found.most_bytes) == (100, 1100)
 
 
 def test_percentiles_of_a_long_run_are_kept_in_bounded_memory(

@@ -1,5 +1,7 @@
 """The configuration: parsed as a whole, every problem listed."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,19 @@ def test_missing(tmp_path: Path) -> None:
     """A file that is not there is named."""
     with pytest.raises(ConfigError, match=r"nowhere\.toml: No such file"):
         config.load(tmp_path / "nowhere.toml", REGISTRY)
+
+
+def test_shipped_examples() -> None:
+    """What is commented out in the shipped file can be used once it is not."""
+    text = (Path(__file__).parents[2] / "etc" / "damond.toml").read_text()
+    lines = [re.sub(r"^# (\[[a-z.-]+\]|[a-z_]+ = .*)$", r"\1", line) for line in text.splitlines()]
+    loaded = config.parse(tomllib.loads("\n".join(lines)), REGISTRY, "examples")
+    assert {"example", "web", "databases", "job", "host-ram"} <= {spec.name for spec in loaded.specs()}
+    assert loaded.defaults.given() == {
+        "sample_interval": 5_000,
+        "aggr_interval": 100_000,
+        "primitive_update_interval": 1_000_000,
+        "min_nr_regions": 10,
+        "max_nr_regions": 1000,
+    }
+    assert loaded.remote.stream

@@ -1,0 +1,115 @@
+"""`damond watch` and `damond status` against a real service."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+DAMOND = [sys.executable, "-m", "damond"]
+
+
+def test_a_service_that_goes_away_is_waited_for(service: Any) -> None:
+    """It is said on standard error, once, and what is published after its return is read; SIGTERM is a clean end."""
+    line = [*DAMOND, "watch", "one", "--json", *service.args]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        assert watch.stderr is not None
+        before = json.loads(watch.stdout.readline())
+        service.stop()
+        note = watch.stderr.readline()
+        service.start()
+        after = next(row for row in map(json.loads, watch.stdout) if row["start_ns"] > before["end_ns"] + 10**9)
+        watch.send_signal(signal.SIGTERM)
+        rest, errors = watch.communicate(timeout=30)
+    assert note == "damond: note: the service is gone; waiting for it to come back (Ctrl-C ends)\n"
+    assert (after["context"], after["schema"]) == ("one", 1)
+    assert errors.strip() == ""
+    assert all(json.loads(row)["context"] == "one" for row in rest.splitlines())
+    assert watch.returncode == 0
+
+
+def test_several_contexts_are_a_table(service: Any, terminal: Callable[..., Any]) -> None:
+    """On a terminal without NAME: a row each, those that do not run with what helps; the terminal is given back."""
+    watch = terminal("watch", *service.args)
+    watch.wait_for("4 contexts, 2 deliver")
+    status = watch.end(signal.SIGTERM)
+    for words in ("gone: failed ('damond status' says why)", "never: stopped ('damond start' starts it)"):
+        assert words in watch.text
+    assert re.search(r"one .*\d\d:\d\d:\d\d.* of 1 GiB", watch.text)
+    assert watch.is_as_it_was()
+    assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("one", "1 GiB"), ("never", "stopped ('damond start' starts it)")], ids=["running", "stopped"]
+)
+def test_one_context_is_a_picture(service: Any, terminal: Callable[..., Any], name: str, words: str) -> None:
+    """One that runs is drawn; of one that does not, the reader learns why there is nothing."""
+    watch = terminal("watch", name, *service.args)
+    watch.wait_for(words)
+    assert watch.end(signal.SIGINT) == 0
+    assert watch.is_as_it_was()
+
+
+def test_without_a_terminal_each_message_is_a_line(service: Any) -> None:
+    """Context, time and what happened; a stop is a line like any other."""
+    line = [*DAMOND, "watch", *service.args]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        next(row for row in watch.stdout if "  two  working set" in row)
+        assert service.run("stop", "two").returncode == 0
+        stopped = next(row for row in watch.stdout if "  two  stopped" in row)
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=30)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  two  stopped \(requested\)\n", stopped)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [("on", os.EX_USAGE, "did you mean 'one'"), ("no name", os.EX_USAGE, "name")],
+    ids=["unknown", "no name"],
+)
+def test_watch_refuses(service: Any, name: str, status: int, words: str) -> None:
+    """A context that does not exist is no reason to wait."""
+    done = service.run("watch", name)
+    assert done.returncode == status
+    assert words in done.stderr
+
+
+def test_status_says_how_all_are(service: Any) -> None:
+    """Running, failed and stopped contexts, why, and what would help."""
+    with subprocess.Popen([*DAMOND, "watch", "one", "--json", *service.args], stdout=subprocess.PIPE) as watch:
+        assert watch.stdout is not None
+        watch.stdout.readline()
+        watch.terminate()
+    done = service.run("status")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert "2 of 4 contexts run" in lines[0]
+    rows = {line.split()[0]: line.split()[1] for line in lines[2:6]}
+    assert rows == {"gone": "failed", "never": "stopped", "one": "running", "two": "running"}
+    assert any(line.startswith("gone: ") and "4194304" in line for line in lines)
+    assert "never: stopped (never started); 'damond start never' starts it" in lines
+
+
+def test_status_fits_the_terminal(service: Any, terminal: Callable[..., Any]) -> None:
+    """No line of the table is wider than 80 columns: columns are left out before."""
+    status = terminal("status", *service.args)
+    status.wait_for("'damond start never' starts it")
+    rows = [re.sub(r"\x1b\[[0-9;]*m", "", row) for row in status.text.splitlines()]
+    assert max(map(len, rows)) <= 80
+
+
+def test_shutdown_ends_it(service: Any) -> None:
+    """Afterwards nobody answers, and that is an error of its own with what would help."""
+    assert service.run("shutdown").stdout == "the supervisor ends\n"
+    service.stop()
+    done = service.run("status")
+    assert done.returncode == os.EX_UNAVAILABLE
+    assert "damond serve" in done.stderr
