@@ -15,6 +15,9 @@ from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
 _NSEC_PER_SEC: Final = 1_000_000_000
 
+_LOOK_S: Final = 1.0
+"""How soon the end of a target is seen that somebody else monitors, however long its aggregations are. Seconds."""
+
 _REST_S: Final = 0.1
 """How soon a context that is paused or without targets takes note of a request. Seconds."""
 
@@ -133,9 +136,10 @@ class Kdamond:
         while not self._need_stop():
             if self._rests():
                 continue
-            if self._stop.wait(ctx.attrs.aggr_interval / 2 / USEC_PER_SEC):
+            if self._stop.wait(min(ctx.attrs.aggr_interval / 2 / USEC_PER_SEC, _LOOK_S)):
                 self.end_reason = "requested"
                 break
+            before = ctx.attrs
             for window in self._primitive.collect(ctx):
                 ctx.passed_samples += window.max_nr_accesses
                 ctx.checks = window.checks
@@ -143,6 +147,8 @@ class Kdamond:
                     self.end_reason = "callback"
                 self._sink.aggregated(self._snapshot(window=window))
                 self._begin_window()
+            if ctx.attrs != before:
+                self._sink.tuned(ctx, before)
 
     def call(self, function: Callable[[], None]) -> None:
         """Have the loop call a function between two samples (``damon_call``); from the loop's own thread only.

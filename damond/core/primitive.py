@@ -152,8 +152,8 @@ class Primitive(ABC):
     def collect(self, ctx: Context) -> Iterator[Window]:
         """Yield the aggregations that ended since the last call, if the primitive owns its regions.
 
-        Called twice per aggregation interval. With each window the regions of the targets, their ``nr_accesses`` and
-        ``age`` are those of that aggregation.
+        Called twice per aggregation interval, or once a second. With each window the regions of the targets, their
+        ``nr_accesses`` and ``age``, and ``ctx.attrs`` if somebody else tunes them, are those of that aggregation.
         """
         raise NotImplementedError(f"{self.name} says that it owns its regions, and does not define collect()")
 

@@ -76,7 +76,7 @@ class Vaddr(Primitive):
             SourceUnavailableError: None works here, or the one asked for does not.
         """
         if not self._chosen:
-            self._chosen = choose_source(self.options.source, self._root)
+            self._chosen = choose_source(self.options.source, self._root, allow_kdamond=self.options.allow_kdamond)
         return self._chosen
 
     def attrs(self, given: Mapping[str, int]) -> Attrs:

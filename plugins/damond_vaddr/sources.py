@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from damond.core import MIN_REGION_SZ, Context, SourceProbe, Target
 from damond.errors import SourceUnavailableError
-from damond_accessbits import IdleFrames, Root, parse_smaps, probe_page_idle, probe_referenced
+from damond_accessbits import IdleFrames, Root, find_kdamonds, parse_smaps, probe_page_idle, probe_referenced
 from damond_accessbits.pagemap import entry_offsets, read_frames
 from damond_accessbits.smaps import CLEAR_ALL
 from damond_accessbits.words import WORD_SZ
@@ -48,16 +48,22 @@ def probe_sources(root: Root) -> tuple[SourceProbe, ...]:
     return (probe_page_idle(root, by_process=True), probe_referenced(root))
 
 
-def choose_source(wanted: str, root: Root) -> str:
+def choose_source(wanted: str, root: Root, *, allow_kdamond: bool = False) -> str:
     """Return the name of the source to use.
+
+    ``auto`` leaves page_idle out while the kernel's own DAMON runs, which would spoil its results.
 
     Raises:
         SourceUnavailableError: The one that is asked for does not work, or none does.
     """
     candidates = [each for each in probe_sources(root) if wanted in ("auto", each.name)]
     for each in candidates:
-        if each.works:
-            return each.name
+        if not each.works:
+            continue
+        if wanted == "auto" and each.name == "page_idle" and not allow_kdamond and (found := find_kdamonds(root)):
+            _log.warning("page_idle is left out: %s runs; allow_kdamond = true insists", found[0].owner)
+            continue
+        return each.name
     raise SourceUnavailableError(
         wanted if wanted != "auto" else "vaddr",
         "; ".join(f"{each.name}: {each.reason}" if wanted == "auto" else each.reason for each in candidates),

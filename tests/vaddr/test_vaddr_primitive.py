@@ -221,15 +221,29 @@ def test_cleanup_closes_everything(tree: FakeTree, pids: list["subprocess.Popen[
 
 
 def test_kdamond_is_refused_with_both_ways_out(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
-    """With source auto, page_idle is refused beside a kdamond, not replaced; allow_kdamond and referenced go."""
+    """Asked for by name, page_idle is refused beside a kdamond; allow_kdamond and referenced go."""
     tree.text("sys/module/damon_stat/parameters/enabled", "Y\n")
     with pytest.raises(KdamondRunningError, match="damon_stat") as info:
-        started(tree, pids[0])
+        started(tree, pids[0], source="page_idle")
     assert "allow_kdamond = true" in info.value.hint
     assert 'source = "referenced"' in info.value.hint
-    for options in ({"allow_kdamond": True}, {"source": "referenced"}):
+    for options in ({"source": "page_idle", "allow_kdamond": True}, {"source": "referenced"}):
         primitive, ctx = started(tree, pids[0], **options)
         primitive.cleanup(ctx)
+
+
+def test_auto_leaves_page_idle_out_beside_a_kdamond(
+    tree: FakeTree, pids: list["subprocess.Popen[bytes]"], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With source auto, referenced is taken while a kdamond runs, and the log says why; allow_kdamond insists."""
+    tree.text("sys/module/damon_stat/parameters/enabled", "Y\n")
+    primitive, ctx = started(tree, pids[0], source="auto")
+    assert primitive.granularity == 0
+    assert "damon_stat" in caplog.text
+    primitive.cleanup(ctx)
+    primitive, ctx = started(tree, pids[0], source="auto", allow_kdamond=True)
+    assert primitive.granularity == 4096
+    primitive.cleanup(ctx)
 
 
 def test_referenced_on_files(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:

@@ -1,0 +1,198 @@
+"""One kdamond with one context, by the files below /sys/kernel/mm/damon/admin/kdamonds."""
+
+import errno
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from damond.core import AddrRange, Attrs
+from damond.errors import SourceUnavailableError
+from damond.units import Usec
+from damond_kdamond.files import PATIENCE_S, Files
+from damond_kdamond.options import IntervalsGoal
+from damond_kdamond.owner import KDAMONDS, NR_KDAMONDS, Owner, Survey, read_mark, survey, write_mark
+
+_log = logging.getLogger(__name__)
+
+_KDAMOND: Final = f"{KDAMONDS}/0"
+_CONTEXT: Final = f"{_KDAMOND}/contexts/0"
+_INTERVALS: Final = f"{_CONTEXT}/monitoring_attrs/intervals"
+_NR_REGIONS: Final = f"{_CONTEXT}/monitoring_attrs/nr_regions"
+SCHEME: Final = f"{_CONTEXT}/schemes/0"
+
+_EVERYTHING: Final = {"sz/max": 2**64 - 1, "nr_accesses/max": 2**32 - 1, "age/max": 2**32 - 1}
+"""The greatest values of the fields of struct damos_access_pattern (include/linux/damon.h)."""
+
+_ATTRS: Final = {
+    "sample_interval": f"{_INTERVALS}/sample_us",
+    "aggr_interval": f"{_INTERVALS}/aggr_us",
+    "primitive_update_interval": f"{_INTERVALS}/update_us",
+    "min_nr_regions": f"{_NR_REGIONS}/min",
+    "max_nr_regions": f"{_NR_REGIONS}/max",
+}
+
+WHAT_TARGET = tuple[int | None, Sequence[AddrRange]]
+"""One target: a pid, or None for physical memory, and its initial regions, if there are any."""
+
+
+class Admin:
+    """The kdamond that is ours: made, configured, commanded and removed; never somebody else's.
+
+    Who else writes to the same tree while we run is noticed by the inode number of the kdamond's directory.
+
+    Args:
+        files: Reads and writes.
+        owner: This process.
+    """
+
+    def __init__(self, files: Files, owner: Owner) -> None:
+        self._files = files
+        self._owner = owner
+        self._inode = 0
+
+    def create(self, operations: str) -> None:
+        """Make a kdamond, marked as ours, switched off.
+
+        Raises:
+            SourceUnavailableError: This kernel's DAMON does not know such operations.
+        """
+        self._files.write(NR_KDAMONDS, 1)
+        self._inode = self._files.inode(_KDAMOND)
+        self._files.write(f"{_KDAMOND}/contexts/nr_contexts", 1)
+        # One scheme in any case: it carries the mark, and as it is made it matches no region and does nothing.
+        self._files.write(f"{_CONTEXT}/schemes/nr_schemes", 1)
+        write_mark(self._files, self._owner)
+        self._files.write(f"{SCHEME}/action", "stat")
+        # Linux 5.18 has no avail_operations, and says what it can't only when it is asked.
+        known = self._files.root.read_word(f"{_CONTEXT}/avail_operations").split()
+        if known and operations not in known:
+            raise SourceUnavailableError(
+                "kdamond",
+                f"this kernel's DAMON has no operations {operations}, only {', '.join(known)}",
+                hint="CONFIG_DAMON_VADDR brings vaddr and fvaddr (Linux 5.19), CONFIG_DAMON_PADDR paddr",
+            )
+        self._files.write(f"{_CONTEXT}/operations", operations)
+
+    def set_targets(self, targets: Sequence[WHAT_TARGET]) -> None:
+        """Say what is monitored; the place in the list is the number of the target in the results."""
+        self._files.write(f"{_CONTEXT}/targets/nr_targets", len(targets))
+        for number, (pid, ranges) in enumerate(targets):
+            target = f"{_CONTEXT}/targets/{number}"
+            if pid is not None:
+                self._files.write(f"{target}/pid_target", pid)
+            self._files.write(f"{target}/regions/nr_regions", len(ranges))
+            for index, each in enumerate(ranges):
+                self._files.write(f"{target}/regions/{index}/start", each.start)
+                self._files.write(f"{target}/regions/{index}/end", each.end)
+
+    def set_attrs(self, attrs: Attrs) -> None:
+        """Write attributes; they hold from the next start or ``commit`` on."""
+        for field, path in _ATTRS.items():
+            self._files.write(path, getattr(attrs, field))
+
+    def attrs(self) -> Attrs:
+        """Read the attributes back."""
+        read = {field: self._files.read_int(path) for field, path in _ATTRS.items()}
+        intervals = {field: Usec(value) for field, value in read.items() if field.endswith("interval")}
+        return Attrs(**{**read, **intervals})  # type: ignore[arg-type]
+
+    def set_goal(self, goal: IntervalsGoal) -> None:
+        """Let the kernel tune the intervals.
+
+        Raises:
+            SourceUnavailableError: This kernel can't.
+        """
+        directory = f"{_INTERVALS}/intervals_goal"
+        if not self._files.root.path(directory).is_dir():
+            raise SourceUnavailableError(
+                "kdamond",
+                "this kernel's DAMON can't tune its intervals itself: it has no intervals_goal",
+                hint="Linux 6.15 and later can; leave the option intervals_goal out",
+            )
+        for name in ("access_bp", "aggrs", "min_sample_us", "max_sample_us"):
+            self._files.write(f"{directory}/{name}", getattr(goal, name))
+
+    def match_everything(self) -> None:
+        """Let the scheme, whose action is none but to count, cover all regions."""
+        for name, value in _EVERYTHING.items():
+            self._files.write(f"{SCHEME}/access_pattern/{name}", value)
+
+    def switch_on(self) -> int:
+        """Start the kdamond; return the pid of its thread.
+
+        Raises:
+            KdamondRunningError: Another user of DAMON came in between.
+            SourceUnavailableError: The kernel refuses.
+        """
+        try:
+            self._switch_on()
+        except OSError as error:
+            raise SourceUnavailableError(
+                "kdamond",
+                f"the kernel refuses to start its DAMON: {error.strerror}",
+                hint="a target may have just ended, or a range hold no memory; dmesg may say more",
+            ) from error
+        return self._files.read_int(f"{_KDAMOND}/pid")
+
+    def _switch_on(self) -> None:
+        """Write "on"; EBUSY may mean another user of DAMON, or somebody who just looks."""
+        try:
+            self.command("on", patience_s=0)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        else:
+            return
+        Survey(tuple(each for each in survey(self._files.root).findings if each.pid != self._owner.pid), None).refuse()
+        self.command("on")
+
+    def command(self, word: str, *, patience_s: float = PATIENCE_S) -> None:
+        """Write a word to ``state``; returns when the kernel has done it.
+
+        Raises:
+            OSError: It can't, or the kdamond is not ours any more (ENOENT).
+        """
+        if not self._is_ours():
+            raise FileNotFoundError(errno.ENOENT, "somebody else has replaced the kdamond", _KDAMOND)
+        self._files.write(f"{_KDAMOND}/state", word, patience_s=patience_s)
+
+    def running(self) -> bool:
+        """Say whether the kdamond runs, and is still ours."""
+        try:
+            return self._is_ours() and self._files.read(f"{_KDAMOND}/state") == "on"
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
+            return False
+
+    def _is_ours(self) -> bool:
+        try:
+            return self._files.inode(_KDAMOND) == self._inode
+        except FileNotFoundError:
+            return False
+
+    def adopt(self, leftover: Owner) -> None:
+        """Take over what a process left behind that has ended, in order to remove it."""
+        inode = self._files.inode(_KDAMOND)
+        if read_mark(self._files.root) == leftover:
+            self._inode = inode
+
+    def remove(self) -> None:
+        """Stop the kdamond and take it away, if it is still ours: the tree is as it was found then."""
+        if not self._inode:
+            return
+        if not self._is_ours():
+            _log.warning("kdamond 0 is not the one that damond made any more: it stays as it is")
+            return
+        self._inode = 0
+        if self._files.read(f"{_KDAMOND}/state") == "on":
+            self._switch_off()
+        self._files.write(NR_KDAMONDS, 0)
+
+    def _switch_off(self) -> None:
+        try:
+            self._files.write(f"{_KDAMOND}/state", "off")
+        except OSError:
+            # It may have ended by itself in between (EPERM, damon_stop, mm/damon/core.c, Linux 5.18 to 7.2).
+            if self._files.read(f"{_KDAMOND}/state") == "on":
+                raise
