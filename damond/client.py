@@ -10,6 +10,7 @@
         print(snapshot.accessed_bytes, snapshot.origin.missed)
 """
 
+import asyncio
 import itertools
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -26,7 +27,7 @@ from zmq.utils.monitor import recv_monitor_message
 from damond.core import Snapshot, Summary
 from damond.errors import ConfigError, NotPermittedError, ProtocolError, UnreachableError, from_code
 from damond.stream import wire
-from damond.stream.endpoints import Endpoints, default_runtime_dir
+from damond.stream.endpoints import Endpoints, serving_runtime_dir
 from damond.stream.subscriber import AsyncSubscriber, Connect, Subscriber
 from damond.stream.wire import Event
 
@@ -97,7 +98,8 @@ def check_reachable(path: Path) -> None:
     """See at once whether somebody listens on a socket; libzmq would try for ever.
 
     Raises:
-        UnreachableError: Nobody does, or it is not for us.
+        UnreachableError: Nobody does.
+        NotPermittedError: It is not for us.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
@@ -125,7 +127,7 @@ class Client:
     """
 
     def __init__(self, runtime_dir: Path | str | None = None, *, remote: Remote | None = None) -> None:
-        self.endpoints = Endpoints(Path(runtime_dir) if runtime_dir is not None else default_runtime_dir())
+        self.endpoints = Endpoints(Path(runtime_dir) if runtime_dir is not None else serving_runtime_dir())
         self._remote = remote
         self._ids = itertools.count(1)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
@@ -205,8 +207,13 @@ class Client:
 
     def snapshot(self, context: str, kind: wire.Kind = "snapshot") -> wire.Message | None:
         """Ask for the newest message of a context; None if there is none yet. It may be stale: see ``status``."""
-        frames = self.request("snapshot", {"context": context, "kind": kind})["frames"]
+        frames = self.newest(context, kind)
         return wire.decode(frames) if frames else None
+
+    def newest(self, context: str, kind: str) -> list[bytes] | None:
+        """As :meth:`snapshot`: the frames, as they were on the stream."""
+        frames: list[bytes] | None = self.request("snapshot", {"context": context, "kind": kind})["frames"]
+        return frames
 
     def tune(
         self,
@@ -275,6 +282,7 @@ class Subscription:
         kinds: Iterable[str],
         *,
         latest: bool,
+        newest_first: bool = False,
         remote: Remote | None = None,
     ) -> None:
         self._endpoints = endpoints
@@ -282,6 +290,7 @@ class Subscription:
         self._contexts = tuple(contexts)
         self._kinds = tuple(kinds)
         self._latest = latest
+        self._newest_first = newest_first
 
     def open(self) -> Subscriber:
         """Connect, for those who want to wait with a limit: see :meth:`Subscriber.receive`.
@@ -302,12 +311,24 @@ class Subscription:
 
     def __iter__(self) -> Iterator[Any]:
         with self.open() as subscriber:
+            yield from map(subscriber.prime, self._newest())
             yield from subscriber
+
+    def _newest(self) -> list[list[bytes]]:
+        """Fetch the newest message of every topic, for a reader that wants to begin with them."""
+        if not self._newest_first:
+            return []
+        with Client(self._endpoints.directory, remote=self._remote) as client:
+            names = self._contexts or tuple(each["name"] for each in client.contexts())
+            found = (client.newest(name, kind) for name in names for kind in self._kinds)
+            return [frames for frames in found if frames]
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         async with AsyncSubscriber(
             self._endpoint(), self._contexts, self._kinds, latest=self._latest, connect=self._connect()
         ) as subscriber:
+            for frames in await asyncio.to_thread(self._newest):
+                yield subscriber.prime(frames)
             async for message in subscriber:
                 yield message
 
@@ -316,6 +337,7 @@ def subscribe(
     *contexts: str,
     kinds: Iterable[str] = ("snapshot",),
     latest: bool = False,
+    newest_first: bool = False,
     runtime_dir: Path | str | None = None,
     remote: Remote | None = None,
 ) -> Subscription:
@@ -325,6 +347,8 @@ def subscribe(
         contexts: Names; none means all.
         kinds: ``snapshot``, ``summary``, ``event``.
         latest: When falling behind, skip to the newest message of each topic (events are never skipped).
+        newest_first: Begin with the newest message of every topic that is there already, so that a reader that joins
+            late need not wait for a slow context.
         runtime_dir: Of the supervisor; None is the default one.
         remote: Subscribe over the network instead.
 
@@ -337,5 +361,5 @@ def subscribe(
         NotPermittedError: When it begins, and the supervisor does not let us in.
         InvalidNameError: A name can't be a context's.
     """
-    directory = Path(runtime_dir) if runtime_dir is not None else default_runtime_dir()
-    return Subscription(Endpoints(directory), contexts, kinds, latest=latest, remote=remote)
+    directory = Path(runtime_dir) if runtime_dir is not None else serving_runtime_dir()
+    return Subscription(Endpoints(directory), contexts, kinds, latest=latest, newest_first=newest_first, remote=remote)

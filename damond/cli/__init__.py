@@ -14,15 +14,21 @@ import click
 
 from damond import __version__
 from damond.errors import DamondError, nearest
+from damond.service.logs import writes_to_journal
 
 COMMANDS: Final = {
     "monitor": "Watch a program, a process or the whole machine, live.",
     "serve": "Run the service that other programs subscribe to.",
     "start": "Start a context in the running service.",
     "stop": "Stop contexts of the running service.",
+    "tune": "Change a running context without losing its results.",
+    "pause": "Let the sampling of a context rest.",
+    "resume": "Let a paused context go on.",
+    "reload": "Have the running service read its configuration again.",
     "status": "Show what the running service monitors.",
     "shutdown": "End the running service.",
     "watch": "Follow a context of the running service.",
+    "keys": "Make a key pair for the network.",
     "plugins": "List the plugins that were found.",
     "doctor": "Say what works on this machine, and what would help.",
 }
@@ -96,7 +102,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, hint: str, exit_code: int) -> int:
-    click.echo(f"damond: error: {message}", err=True)
+    priority = "<3>" if writes_to_journal() else ""
+    click.echo(f"{priority}damond: error: {message}", err=True)
     if hint:
         click.echo(f"hint: {hint}", err=True)
     return exit_code

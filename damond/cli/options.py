@@ -57,7 +57,7 @@ def runtime_dir(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--runtime-dir``."""
     return click.option(
         "--runtime-dir",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # who may not read it is told by whoever connects
         help="Directory of the supervisor's sockets.  [default: /run/damond for root, else one of the user's own]",
     )(function)
 

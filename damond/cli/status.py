@@ -52,6 +52,9 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         f"{len(contexts)} contexts run; stream {status['stream']}",
         soft_wrap=wraps,
     )
+    for role, process in status["processes"].items():
+        if process:
+            console.print(f"{role} runs as {_identity(process)}", soft_wrap=wraps, style="dim")
     if contexts:
         rows = [[_styled(name, words) for name, words in _row(each).items()] for each in contexts]
         for line in table.lines(_COLUMNS, rows, None if wraps else console.width):
@@ -59,6 +62,13 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     for each in contexts:
         for line in _remarks(each):
             console.print(line, soft_wrap=wraps)
+
+
+def _identity(process: Mapping[str, Any]) -> str:
+    """Put user and capabilities of a process into words; those of workers are in the JSON."""
+    held = process["capabilities"]
+    words = "all capabilities" if held == ["all"] else ", ".join(held) or "no capabilities"
+    return f"{process['user']} ({words})"
 
 
 def _row(each: Mapping[str, Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from damond.cli.overview import OverviewView
 from damond.client import Client, check_reachable, subscribe
 from damond.core import Snapshot
 from damond.core.context import check_name
-from damond.errors import UnknownNameError, UnreachableError
+from damond.errors import NotPermittedError, UnknownNameError, UnreachableError
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, default_runtime_dir
 from damond.stream.subscriber import Subscriber
@@ -80,7 +80,7 @@ def with_silence(subscriber: Subscriber, path: Path) -> Iterator[wire.Message | 
 def _is_reachable(path: Path) -> bool:
     try:
         check_reachable(path)
-    except UnreachableError:
+    except (UnreachableError, NotPermittedError):
         return False
     return True
 

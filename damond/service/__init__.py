@@ -8,6 +8,7 @@ link.py         the pipe between supervisor, launcher and worker
 launcher.py     a small process that forks the workers and reads no socket
 worker.py       one kdamond and its publisher
 handle.py       a worker as the supervisor sees it
+journal.py      standard error that never blocks
 hub.py          forwards the stream and keeps the newest message of every topic
 supervisor.py   starts and stops contexts
 control.py      answers requests

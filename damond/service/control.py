@@ -29,9 +29,10 @@ shutdown    -                                        nothing; the supervisor end
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgpack
 import pydantic
@@ -54,6 +55,12 @@ _MAX_FRAME_SZ: Final = 4 * 1024 * 1024
 """Bytes beyond which libzmq drops the connection."""
 _MAX_PENDING: Final = 64
 """Requests that may be under way at once."""
+_MAX_RATE: Final = 2000
+"""Requests per second that are taken from one socket; what is more waits at its sender."""
+_BURST: Final = 200
+"""Requests that may come at once."""
+_MAX_ID_SZ: Final = 64
+_MAX_DEPTH: Final = 32
 _REPLY_SZ: Final = 2 * 1024 * 1024
 """Bytes of replayed messages in one reply; the client asks again for the rest."""
 
@@ -64,6 +71,7 @@ def limit(router: zmq.asyncio.Socket) -> None:
     router.setsockopt(zmq.SNDHWM, 16)
     router.setsockopt(zmq.RCVHWM, _MAX_PENDING)
     router.setsockopt(zmq.MAXMSGSIZE, _MAX_FRAME_SZ)
+    router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # a reply that can't be delivered is told, else it is dropped silently
 
 
 class _Args(BaseModel):
@@ -115,6 +123,8 @@ class ControlServer:
     Attributes:
         shutdown: Set once somebody asked for the end.
         reload: Called to read the configuration again; returns what was done.
+        counts: Requests, those that were refused (malformed ones and our own defects apart), and replies whose
+            client did not read them or was gone.
     """
 
     def __init__(self, supervisor: Supervisor, reload: Callable[[], Awaitable[dict[str, Any]]] | None = None) -> None:
@@ -124,6 +134,7 @@ class ControlServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._context = zmq.asyncio.Context(io_threads=1)
         self._slots = asyncio.Semaphore(_MAX_PENDING)
+        self.counts = dict.fromkeys(("requests", "refused", "malformed", "internal", "replies_lost"), 0)
         self._verbs: dict[str, tuple[type[_Args], Callable[[Any], Awaitable[Any]]]] = {
             "hello": (_NoArgs, self._hello),
             "list": (_NoArgs, self._list),
@@ -149,8 +160,13 @@ class ControlServer:
 
     async def serve(self, router: zmq.asyncio.Socket, *, may_steer: bool) -> None:
         """Answer what comes over a socket, until cancelled."""
+        budget, counted_s = float(_BURST), time.monotonic()
         while True:
             frames = await router.recv_multipart()
+            now_s = time.monotonic()
+            budget, counted_s = min(_BURST, budget + (now_s - counted_s) * _MAX_RATE) - 1, now_s
+            if budget < 0:
+                await asyncio.sleep(-budget / _MAX_RATE)
             await self._slots.acquire()
             task = asyncio.create_task(self._answer(router, frames, may_steer=may_steer))
             self._tasks.add(task)
@@ -159,14 +175,17 @@ class ControlServer:
 
     async def _answer(self, router: zmq.asyncio.Socket, frames: list[bytes], *, may_steer: bool) -> None:
         request_id: Any = None
+        self.counts["requests"] += 1
         try:
             request = _parse(frames[1:])
             request_id = request["id"]
             _check_permission(request["verb"], may_steer=may_steer)
             reply = {"ok": True, "result": await self._dispatch(request["verb"], request["args"])}
         except DamondError as error:
+            self.counts["malformed" if isinstance(error, ProtocolError) else "refused"] += 1
             reply = {"ok": False, "error": {"code": error.code, "message": error.message, "hint": error.hint}}
         except Exception as error:  # noqa: BLE001 - logged with its traceback
+            self.counts["internal"] += 1
             # The edge of a request: a defect of ours must not leave the client waiting, nor end the service.
             _log.exception("a request could not be answered")
             message = f"{type(error).__name__}: {error}"
@@ -174,19 +193,17 @@ class ControlServer:
         raw = msgpack.packb({"v": VERSION, "id": request_id, **reply})
         try:
             await router.send_multipart([frames[0], raw], zmq.DONTWAIT)
-        except zmq.Again:
-            _log.warning("a client does not read its replies; one is lost")
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                raise
+            self.counts["replies_lost"] += 1
+            _log.debug("a reply is lost: %s", "its client does not read" if error.errno == zmq.EAGAIN else "no client")
 
     async def _dispatch(self, verb: str, args: Mapping[str, Any]) -> Any:
         if verb not in self._verbs:
             raise UnknownNameError("verb", verb, self._verbs)
         model, function = self._verbs[verb]
-        try:
-            parsed = model.model_validate(args)
-        except pydantic.ValidationError as error:
-            problems = config.explain(error, model)
-            raise UsageError(f"{verb}: {'; '.join(problems)}") from error
-        return await function(parsed)
+        return await function(_validated(verb, model, args))
 
     def close(self) -> None:
         """Close the socket, after the last replies have gone."""
@@ -207,7 +224,7 @@ class ControlServer:
         return [{"name": each["name"], "state": each["state"]} for each in self._supervisor.status()["contexts"]]
 
     async def _status(self, _: _NoArgs) -> dict[str, Any]:
-        return self._supervisor.status()
+        return {**self._supervisor.status(), "control": dict(self.counts)}
 
     async def _start(self, args: _StartArgs) -> list[str]:
         known = self._supervisor.known
@@ -228,7 +245,7 @@ class ControlServer:
         return args.names
 
     async def _tune(self, args: _TuneArgs) -> None:
-        attrs = config.AttrsTable.model_validate(args.attrs).given()
+        attrs = _validated("tune: attrs", config.AttrsTable, args.attrs).given()
         await self._supervisor.tune(args.context, attrs, add=args.add_targets, remove=args.remove_targets)
 
     async def _pause(self, args: _ContextArgs) -> None:
@@ -271,6 +288,27 @@ class ControlServer:
         self.shutdown.set()
 
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _validated(what: str, model: type[_Model], given: Mapping[str, Any]) -> _Model:
+    try:
+        return model.model_validate(given)
+    except pydantic.ValidationError as error:
+        raise UsageError(f"{what}: {'; '.join(config.explain(error, model))}") from error
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and maps are nested more deeply than anything that makes sense; asked without recursion."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        containers = [each for each in level if isinstance(each, dict | list)]
+        level = [inner for each in containers for inner in (each.values() if isinstance(each, dict) else each)]
+        if not level:
+            return False
+    return True
+
+
 def _check_permission(verb: str, *, may_steer: bool) -> None:
     if verb in STEERING and not may_steer:
         raise NotPermittedError(
@@ -295,10 +333,14 @@ def _parse(frames: list[bytes]) -> dict[str, Any]:
         raise ProtocolError(f"a request that is not msgpack: {error}", hint="send one msgpack map") from error
     if not isinstance(request, dict):
         raise ProtocolError(f"a request that is a {type(request).__name__}, not a map", hint="send one msgpack map")
+    if _is_deep(request):
+        raise ProtocolError("a request that is nested too deeply", hint=f"at most {_MAX_DEPTH} levels are read")
     if request.get("v") != VERSION:
         raise ProtocolError(f"control version {request.get('v')!r}", hint=f"this damond speaks version {VERSION}")
     args = request.setdefault("args", {})
-    request.setdefault("id", None)
+    request_id = request.setdefault("id", None)
+    if not isinstance(request_id, int | str | None) or len(str(request_id)) > _MAX_ID_SZ:
+        raise ProtocolError("a request whose id is neither a number nor a short text", hint="count your requests")
     if not isinstance(request.get("verb"), str) or not isinstance(args, dict):
         raise ProtocolError("a request without a verb (text) or with args that are no map")
     return request

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import ctypes
 import logging
+import resource
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -61,8 +63,22 @@ async def follow(contexts: Iterable[ManagedContext], ours: Iterable[int]) -> Non
                 await each.retarget(ids)
 
 
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None)
+_NOFILE: Final = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+def _prepare() -> None:
+    """Have the kernel send SIGTERM to this process when its parent ends, even by SIGKILL (prctl(2)).
+
+    Its limit of descriptors is the one that this program was started with (serve.py raises its own).
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, _NOFILE)
+
+
 class Command:
-    """The program that a context starts, and that ends with it.
+    """The program that a context starts, and that ends with it, and with the supervisor.
 
     Raises:
         UsageError: It can't be started.
@@ -70,7 +86,12 @@ class Command:
 
     def __init__(self, line: tuple[str, ...]) -> None:
         try:
-            self._process = subprocess.Popen(line, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._process = subprocess.Popen(
+                line,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=_prepare,  # noqa: PLW1509 - two system calls, resolved before: they take no lock
+            )
         except OSError as error:
             raise UsageError(f"{line[0]}: can't be started: {error.strerror}", hint="name an executable") from error
 

@@ -15,6 +15,9 @@ _log = logging.getLogger(__name__)
 STDERR_LINES: Final = 20
 """Lines of a worker's standard error that ``status`` shows."""
 
+LINE_SZ: Final = 2000
+"""Characters of one such line; a plugin that never ends its line must not fill the supervisor's memory."""
+
 _READ_SZ: Final = 65536
 
 
@@ -25,6 +28,7 @@ class WorkerHandle:
         name: Of its context.
         pid: Process id, once it has been forked.
         status: Exit status, once it has ended: below zero the number of the signal that ended it.
+        refusal: Why it could not even be forked; empty if it was.
         stderr: The last lines that it wrote to its standard error.
         exited: Set once it has ended and everything that it reported has been read.
     """
@@ -41,6 +45,7 @@ class WorkerHandle:
         self.name = name
         self.pid: int | None = None
         self.status: int | None = None
+        self.refusal = ""
         self.stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self.exited = asyncio.Event()
         self._link = link
@@ -65,7 +70,11 @@ class WorkerHandle:
         self.send({"kind": "stop"})
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Tell the worker something; one that has ended needs no telling."""
+        """Tell the worker something; one that has ended needs no telling.
+
+        Raises:
+            ValueError: The message is too large for the link.
+        """
         if self._link.fileno() >= 0:
             try:
                 self._link.send(message)
@@ -78,6 +87,8 @@ class WorkerHandle:
         """Take note of the exit status; read what the worker left behind."""
         while self._link.fileno() >= 0 and self._read_link():
             pass
+        if self._link.fileno() >= 0:  # a process that a plugin has forked holds the other end
+            self._close_link()
         if self._stderr_fd >= 0:
             self._read_stderr()
             self._close_stderr()
@@ -87,6 +98,8 @@ class WorkerHandle:
 
     def describe_exit(self) -> str:
         """Say in words how it ended."""
+        if self.refusal:
+            return f"could not be forked: {self.refusal}"
         if self.status is None:
             return "alive"
         if self.status < 0:
@@ -117,9 +130,10 @@ class WorkerHandle:
         if not raw:
             self._close_stderr()
             return
+        *lines, rest = (self._partial_line + raw.decode(errors="replace")).split("\n")
+        self.stderr.extend(line[:LINE_SZ] for line in lines[-STDERR_LINES:])
+        self._partial_line = rest[:LINE_SZ]
         self._on_stderr(raw)
-        *lines, self._partial_line = (self._partial_line + raw.decode(errors="replace")).split("\n")
-        self.stderr.extend(lines)
 
     def _close_stderr(self) -> None:
         if self._stderr_fd >= 0:

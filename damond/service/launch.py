@@ -8,21 +8,25 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from damond.errors import WorkerFailedError
+from damond.errors import UsageError, WorkerFailedError
 from damond.service.handle import WorkerHandle
-from damond.service.link import Link, LinkClosedError
+from damond.service.link import Link, LinkClosedError, close_all
 from damond.service.spec import ContextSpec
+from damond.stream.endpoints import Endpoints
 
 _log = logging.getLogger(__name__)
+
+_END_LIMIT_S: Final = 10.0
+"""How long the launcher may take to end, before it is sent SIGKILL: twice what it gives the workers (launcher.py)."""
 
 
 class LauncherProcess:
     """The launcher, and the workers that it has forked. An asynchronous context manager: afterwards none is left.
 
     Args:
-        workers_endpoint: What workers publish to.
+        endpoints: Of the runtime directory; workers publish to it.
         trusting: Let contexts name functions and classes to import. Only for a supervisor that is embedded in the
             program that starts the contexts: otherwise whoever takes over the supervisor could run anything here.
         plugins: Names of the entry points that workers may load; None allows all.
@@ -31,10 +35,14 @@ class LauncherProcess:
         lost: Set when the launcher has died: no worker lives, and nothing can be started any more.
     """
 
-    def __init__(self, workers_endpoint: str, *, trusting: bool = False, plugins: Sequence[str] | None = None) -> None:
+    def __init__(self, endpoints: Endpoints, *, trusting: bool = False, plugins: Sequence[str] | None = None) -> None:
         self.lost = asyncio.Event()
-        self._endpoint = workers_endpoint
-        self._settings = {"trusting": trusting, "plugins": None if plugins is None else list(plugins)}
+        self._endpoint = endpoints.workers
+        self._settings = {
+            "trusting": trusting,
+            "plugins": None if plugins is None else list(plugins),
+            "runtime_dir": str(endpoints.directory.absolute()),
+        }
         self._handles: dict[int, WorkerHandle] = {}
         self._forking: list[WorkerHandle] = []
 
@@ -73,19 +81,23 @@ class LauncherProcess:
             on_stderr: Called with what it writes to its standard error.
 
         Raises:
-            WorkerFailedError: The launcher has died.
+            WorkerFailedError: The launcher has died or is busy, or this process has no descriptors left.
+            UsageError: The context is too large to be told to a worker.
         """
-        ours, theirs = Link.pair()
-        stderr_read, stderr_write = os.pipe2(os.O_CLOEXEC)
+        ours, theirs, stderr_read, stderr_write = _channels(spec.name)
         handle = WorkerHandle(spec.name, ours, stderr_read, on_message, on_exit, on_stderr)
         try:
             message = {"kind": "start", "spec": spec.to_map(), "endpoint": self._endpoint}
             self._link.send(message, [theirs.fileno(), stderr_write])
             self._forking.append(handle)
-        except (LinkClosedError, OSError) as error:
+        except (LinkClosedError, OSError, ValueError) as error:
             handle.ended(-signal.SIGKILL)
+            if isinstance(error, ValueError):
+                raise UsageError(f"{spec.name}: {error}", hint="give it fewer targets or shorter options") from error
+            busy = isinstance(error, BlockingIOError)
             raise WorkerFailedError(
-                f"{spec.name}: the launcher of the workers has died", hint="start the supervisor again"
+                f"{spec.name}: the launcher of the workers {'takes no more requests' if busy else 'has died'}",
+                hint="is it stopped?" if busy else "start the supervisor again",
             ) from error
         finally:
             theirs.close()
@@ -100,6 +112,8 @@ class LauncherProcess:
             self._link.send({"kind": "signal", "pid": handle.pid, "signum": int(signum)})
         except LinkClosedError:
             self._lose()
+        except BlockingIOError:
+            _log.error("%s: the launcher takes no requests; the worker gets no %s", handle.name, signum.name)
 
     def _hear(self) -> None:
         try:
@@ -112,6 +126,10 @@ class LauncherProcess:
             handle = self._forking.pop(0)
             handle.pid = message["pid"]
             self._handles[message["pid"]] = handle
+        elif message["kind"] == "refused":
+            handle = self._forking.pop(0)
+            handle.refusal = message["reason"]
+            handle.ended(os.EX_OSERR)
         else:
             self._handles.pop(message["pid"]).ended(message["status"])
 
@@ -125,6 +143,29 @@ class LauncherProcess:
             handle.ended(-signal.SIGKILL)
         self._handles.clear()
         self._forking.clear()
+
+
+def _channels(name: str) -> tuple[Link, Link, int, int]:
+    """Make the link and the pipe for standard error of one worker.
+
+    Raises:
+        WorkerFailedError: There are no descriptors left.
+    """
+    try:
+        stderr = os.pipe2(os.O_CLOEXEC)
+    except OSError as error:
+        raise _no_descriptors(name, error) from error
+    try:
+        return *Link.pair(), *stderr
+    except OSError as error:
+        close_all(stderr)
+        raise _no_descriptors(name, error) from error
+
+
+def _no_descriptors(name: str, error: OSError) -> WorkerFailedError:
+    return WorkerFailedError(
+        f"{name}: no worker can be started: {error.strerror}", hint="raise the limit: ulimit -n, LimitNOFILE="
+    )
 
 
 def _spawn(link: Link, settings: dict[str, Any]) -> "subprocess.Popen[bytes]":
@@ -152,7 +193,12 @@ async def _wait_ended(process: "subprocess.Popen[bytes]") -> None:
     ended = asyncio.Event()
     fd = os.pidfd_open(process.pid)
     asyncio.get_running_loop().add_reader(fd, ended.set)
-    await ended.wait()
+    try:
+        await asyncio.wait_for(ended.wait(), _END_LIMIT_S)
+    except TimeoutError:
+        _log.error("the launcher does not end; sending SIGKILL")
+        process.kill()  # PermissionError, if it is root's and this process is not any more: better told than waited for
+        await ended.wait()
     asyncio.get_running_loop().remove_reader(fd)
     os.close(fd)
     process.wait()

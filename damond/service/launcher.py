@@ -9,13 +9,14 @@ is safe. What needs privileges is started from here: the supervisor, which talks
 ======================  ==================================================================
 supervisor              launcher
 ======================  ==================================================================
-``start`` spec, 2 fds   ``forked`` name, pid
+``start`` spec, 2 fds   ``forked`` name, pid; or ``refused`` name, reason
 ``signal`` pid, signum  ``exited`` name, pid, status (as waitpid's exit code: -N is signal N)
 (end of link)           ends all workers and itself
 ======================  ==================================================================
 """
 
 import ctypes
+import errno
 import gc
 import json
 import logging
@@ -24,17 +25,20 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from damond.service import worker
+from damond.service import logs, worker
 from damond.service.link import Link, LinkClosedError, close_all, wait_readable
+from damond.service.runtime_dir import remove_leftovers
 from damond.service.spec import ContextSpec
 
 _log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG: Final = 1
 _TASK_COMM_LEN: Final = 15
+_NR_WORKER_FDS: Final = 2
 TERM_GRACE_S: Final = 2.0
 """How long workers may take to end by themselves once the supervisor is gone."""
 
@@ -80,7 +84,14 @@ class Launcher:
     def _fork(self, message: dict[str, Any], fds: list[int]) -> None:
         name = message["spec"]["name"]
         parent = os.getpid()
-        pid = os.fork()
+        try:
+            if len(fds) != _NR_WORKER_FDS:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # noqa: TRY301 - as a fork that fails
+            pid = os.fork()
+        except OSError as error:  # no process, memory or descriptor to be had: the other workers are to live on
+            close_all(fds)
+            self._link.send({"kind": "refused", "name": name, "reason": error.strerror})
+            return
         if pid == 0:
             self._become_worker(message, fds, parent)
         close_all(fds)
@@ -107,6 +118,8 @@ class Launcher:
                 Path("/proc/self/comm").write_text(f"damond:{spec.name}"[:_TASK_COMM_LEN])
                 link = Link.from_fd(link_fd)
                 status = worker.main(spec, link, message["endpoint"], trusting=self._trusting, plugins=self._plugins)
+        except BaseException:  # noqa: BLE001 - what could not even be reported is to be seen in the log
+            traceback.print_exc()
         finally:
             os._exit(status)
 
@@ -140,15 +153,18 @@ class Launcher:
 
 def main() -> None:
     """Run the launcher on the descriptor that the command line names."""
-    logging.basicConfig(
-        level=os.environ.get("DAMOND_LOG_LEVEL", "WARNING"), format="%(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(os.environ.get("DAMOND_LOG_LEVEL", "WARNING"))
     settings = json.loads(sys.argv[2])
-    launcher = Launcher(Link.from_fd(int(sys.argv[1])), ctypes.CDLL(None, use_errno=True), **settings)
+    directory = Path(settings.pop("runtime_dir"))
+    # To the lowest free number: select takes none above 1023, and our parent may have had more open.
+    fd = os.dup(int(sys.argv[1]))
+    os.close(int(sys.argv[1]))
+    launcher = Launcher(Link.from_fd(fd), ctypes.CDLL(None, use_errno=True), **settings)
     # What was made so far is shared by all workers; the collector must not touch it and unshare its pages.
     gc.collect()
     gc.freeze()
     launcher.run()
+    remove_leftovers(directory)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class Link:
         """Take the next message and its descriptors; blocks until there is one.
 
         Raises:
-            LinkClosedError: The other end is gone, and all it sent has been read.
+            LinkClosedError: The other end is gone, and all it sent has been read; or it sent what is no message.
         """
         try:
             raw, fds, _, _ = socket.recv_fds(self._socket, MAX_MESSAGE_SZ, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
@@ -76,7 +76,15 @@ class Link:
             raise LinkClosedError from error
         if not raw:
             raise LinkClosedError
-        return msgpack.unpackb(raw, strict_map_key=False), fds
+        try:
+            message = msgpack.unpackb(raw, strict_map_key=False)
+        except (ValueError, msgpack.UnpackException) as error:
+            close_all(fds)
+            raise LinkClosedError from error
+        if not isinstance(message, dict) or "kind" not in message:
+            close_all(fds)
+            raise LinkClosedError
+        return message, fds
 
     def close(self) -> None:
         """Close this end."""

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 import psutil
 
-from damond.errors import DamondError, NotRunningError, WorkerFailedError, from_code
+from damond.errors import DamondError, NotRunningError, UsageError, WorkerFailedError, from_code
 from damond.service.handle import WorkerHandle
 from damond.service.launch import LauncherProcess
 from damond.service.restart import Backoff
@@ -27,7 +27,8 @@ RUNNING: Final = ("starting", "running", "backoff", "stopping")
 """States in which a context is being monitored, or will be without being asked."""
 
 START_TIMEOUT_S: Final = 30.0
-"""From the fork to the worker's ``started``; regions of a large process are made in well below a second."""
+"""From the fork to the worker's ``started``; regions of a large process are made in well below a second. What takes
+longer is ended, and has failed."""
 STOP_GRACE_S: Final = 2.0
 """What a worker may take beyond two of its sample intervals, before it is sent SIGTERM, and again before SIGKILL."""
 REQUEST_TIMEOUT_S: Final = 5.0
@@ -114,45 +115,62 @@ class ManagedContext:
         """Start a worker.
 
         Raises:
-            WorkerFailedError: The launcher has died.
+            NotRunningError: The context was stopped before.
+            WorkerFailedError: The launcher has died, or can't take more.
         """
+        if self.state not in ("starting", "backoff"):
+            raise NotRunningError(f"{self.spec.name} was stopped before its worker ran", hint="start it again")
         self._timer, self._ready_s, self._hung, self.healthy, self.paused = None, None, False, True, False
-        self._become("starting")
+        if self.state != "starting":
+            self._become("starting")
         self.settled.clear()
         self.handle = self._launcher.fork(self.spec, self._hear, self._ended, self._on_stderr)
+        self._timer = asyncio.get_running_loop().call_later(START_TIMEOUT_S, self._give_up, self.handle)
+
+    def _give_up(self, handle: WorkerHandle) -> None:
+        """End a worker that is not ready in time."""
+        self._hung = True
+        self.error = WorkerFailedError(
+            f"{self.spec.name}: the worker was not ready after {START_TIMEOUT_S:g} s",
+            hint="its primitive hangs in init; see its lines in the log",
+        )
+        self._end_by_force(handle)
+
+    def _end_by_force(self, handle: WorkerHandle) -> None:
+        self._launcher.signal(handle, signal.SIGTERM)
+        self._killing = asyncio.create_task(self._make_end(handle, [signal.SIGKILL]))
 
     async def wait_ready(self) -> None:
         """Wait until the worker samples.
 
         Raises:
             DamondError: What it could not begin with.
-            WorkerFailedError: It was not ready in time; it is being ended.
+            WorkerFailedError: It was not ready in time.
+            NotRunningError: It was stopped before it was ready.
         """
-        try:
-            await asyncio.wait_for(self.settled.wait(), START_TIMEOUT_S)
-        except TimeoutError:
-            raise WorkerFailedError(
-                f"{self.spec.name}: the worker was not ready after {START_TIMEOUT_S:g} s",
-                hint="its primitive hangs in init; see its lines in the log",
-            ) from None
-        if self.error is not None and self.state != "running":
-            raise self.error
+        await self.settled.wait()
+        if self._ready_s is None or self.state == "failed":
+            raise self.error or NotRunningError(f"{self.spec.name} was stopped before it was ready")
 
     async def stop(self, reason: str = "requested") -> None:
         """End the worker: ask, then SIGTERM, then SIGKILL; the wait after SIGKILL alone has no limit."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
         handle = self.handle
         if handle is None or not handle.is_alive:
             if self.state in RUNNING:
                 self._become("stopped", reason)
-                self._publish("stopped", reason)
+                if handle is not None:
+                    self._publish("stopped", reason)
             return
         if self.state != "failed":
             self._become("stopping", reason)
         handle.stop()
         await self._make_end(handle, [signal.SIGTERM, signal.SIGKILL])
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def _make_end(self, handle: WorkerHandle, signals: list[signal.Signals]) -> None:
         grace_s = STOP_GRACE_S + 2 * self._interval_s("sample_interval")
@@ -172,6 +190,7 @@ class ManagedContext:
 
         Raises:
             NotRunningError: There is no worker that could.
+            UsageError: The request is too large for the link.
             DamondError: It refused.
             WorkerFailedError: It did not answer.
         """
@@ -180,11 +199,13 @@ class ManagedContext:
             raise NotRunningError(f"{self.spec.name} is {self.state}", hint="'damond status' shows what runs")
         number = next(self._ids)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        handle.send({"kind": kind, "id": number, **args})
         try:
+            handle.send({"kind": kind, "id": number, **args})
             await asyncio.wait_for(answer, REQUEST_TIMEOUT_S + 2 * self._interval_s("sample_interval"))
         except TimeoutError:
             raise WorkerFailedError(f"{self.spec.name}: the worker does not answer", hint="it may hang") from None
+        except ValueError as error:
+            raise UsageError(f"{self.spec.name}: {error}", hint="ask for less at once") from error
         finally:
             del self._answers[number]
 
@@ -198,6 +219,11 @@ class ManagedContext:
         self.target_ids = ids
         kept = {each.id: each for each in self.spec.targets}
         self.spec = replace(self.spec, targets=tuple(kept.get(each, TargetSpec(each)) for each in ids))
+
+    async def end_command(self) -> None:
+        """Wait until the program that was started for it has ended, if there is one."""
+        if self._ending is not None:
+            await self._ending
 
     def describe(self) -> dict[str, Any]:
         """Tell how it is, as plain values."""
@@ -245,19 +271,22 @@ class ManagedContext:
         if event == "started":
             self.started, self._ready_s = details, time.monotonic()
             self._last_s = self._ready_s
+            self._cancel_timer()
             if self.state == "starting":
                 self.error = None
                 self._become("running")
             self.settled.set()
         elif event == "attrs_changed" and "attrs" in details:
             self.started["attrs"] = details["attrs"]
-        elif event in ("stopping", "stopped"):
+            self._last_s = time.monotonic()  # what is late is judged by the new interval from here on
+        elif event in ("stopping", "stopped") and not self._hung:
             self._become(event, reason)
 
     def _ended(self, handle: WorkerHandle) -> None:
         """Draw the conclusion from the end of a worker: what did not say goodbye has died."""
         if handle is not self.handle:
             return
+        self._cancel_timer()
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(WorkerFailedError(f"{self.spec.name}: the worker ended: {handle.describe_exit()}"))
@@ -272,15 +301,26 @@ class ManagedContext:
     def _died(self, handle: WorkerHandle) -> None:
         how = handle.describe_exit()
         if self.error is None:
-            text = f"the worker hung, and was {how}" if self._hung else f"the worker ended without a word: {how}"
+            text = f"the worker hung, and was ended: {how}" if self._hung else f"the worker ended without a word: {how}"
+            text = f"the worker {how}" if handle.refusal else text
             self.error = WorkerFailedError(f"{self.spec.name}: {text}", hint="see the last lines of its standard error")
-        reason = self.error.message
-        ran_s = 0.0 if self._ready_s is None else time.monotonic() - self._ready_s
-        delay_s = None
-        # A worker that never became ready would not become so by trying again.
-        if self._restarts and self._ready_s is not None and not self._launcher.lost.is_set():
+        # What it did not do while it hung is no healthy running.
+        ran_s = 0.0 if self._ready_s is None else self._last_s - self._ready_s
+        # A worker that never became ready would not become so by trying again; one that could not be forked may.
+        self._fail(
+            self.error, ran_s, retry=self._ready_s is not None or self._is_short(handle), exit=how, stderr=handle.stderr
+        )
+
+    def _is_short(self, handle: WorkerHandle) -> bool:
+        """Whether a restart failed only because the machine had no room for a process."""
+        return bool(handle.refusal) and self.backoff.tries > 0
+
+    def _fail(self, error: DamondError, ran_s: float, *, retry: bool, **details: Any) -> None:
+        """Wait for the next try, or have failed."""
+        reason, delay_s = error.message.removeprefix(f"{self.spec.name}: "), None
+        if self._restarts and retry and not self._launcher.lost.is_set():
             delay_s = self.backoff.next_delay_s(ran_s)
-        details = {"code": self.error.code, "hint": self.error.hint, "exit": how, "stderr": list(handle.stderr)}
+        details = {"code": error.code, "hint": error.hint, **details, "stderr": list(details.get("stderr", ()))}
         if delay_s is None:
             self._become("failed", reason)
             _log.error("%s: failed: %s", self.spec.name, reason)
@@ -301,36 +341,40 @@ class ManagedContext:
             self.fork()
         except WorkerFailedError as error:
             self.error = error
-            self._become("failed", error.message)
+            self._fail(error, 0.0, retry=True)
 
-    def check_health(self, last_snapshot_s: float) -> None:
+    def check_health(self, last_snapshot_s: float, stalled_s: float = 0.0) -> None:
         """Judge a running worker by its own aggregation interval; end one that hangs.
 
         Args:
             last_snapshot_s: When its last snapshot came, by the monotonic clock.
+            stalled_s: For how long this process itself has not run since it looked last: nobody else's fault.
         """
-        if self.state != "running" or self.paused or self.handle is None:
+        if self.state != "running" or self.handle is None:
             return
-        if self.spec.waits_for_targets and not self.target_ids:
-            self._last_s = time.monotonic()
+        if self.paused or (self.spec.waits_for_targets and not self.target_ids):
+            self.healthy, self._last_s = True, time.monotonic()
             return
-        self._last_s = max(self._last_s, last_snapshot_s)
+        self._last_s = max(self._last_s + stalled_s, last_snapshot_s)
         late_s = time.monotonic() - self._last_s
         allowed_s = HEALTHY_AGGRS * self._interval_s("aggr_interval")
         self.healthy = late_s <= allowed_s
         if late_s > allowed_s + SUSPICION_S and not self._hung:
             self._hung = True
             _log.error("%s: no snapshot for %.1f s; ending the worker", self.spec.name, late_s)
-            self._launcher.signal(self.handle, signal.SIGTERM)
-            self._killing = asyncio.create_task(self._make_end(self.handle, [signal.SIGKILL]))
+            self._end_by_force(self.handle)
 
     def _become(self, state: str, reason: str = "") -> None:
+        is_news = (state, reason) != (self.state, self.reason)
         self.state, self.reason, self.since_ns = state, reason, time.time_ns()
         if state in ("stopped", "failed") and self.command is not None:
             self._ending, self.command = asyncio.create_task(self.command.end()), None
         if state != "running":
             self.healthy = True
-        _log.info("%s: %s%s", self.spec.name, state, f" ({reason})" if reason else "")
+        # Whoever lets a context fail or wait says so himself, with more words.
+        level = logging.DEBUG if state in ("failed", "backoff") else logging.INFO
+        if is_news:
+            _log.log(level, "%s: %s%s", self.spec.name, state, f" ({reason})" if reason else "")
 
     def _publish(self, event: str, reason: str, **details: Any) -> None:
         """Say on the stream what the dead worker can't, with the number that it would have used."""

@@ -35,7 +35,8 @@ async def apply(supervisor: Supervisor, old: Config, new: Config) -> dict[str, A
     for spec in new.specs(autostart_only=True):
         if before.get(spec.name) != spec and not _runs(supervisor, spec.name):
             await _start(supervisor, spec, "started", done)
-    _log.info("configuration read again: %s", done)
+    words = [f"{how} {', '.join(names)}" for how, names in done.items() if names]
+    _log.info("configuration read again: %s", "; ".join(words) or "no context has changed")
     return done
 
 

@@ -1,5 +1,6 @@
 """The same stream and the same questions over the network: CURVE only, for clients whose keys are on file."""
 
+import socket as sockets
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,13 @@ from zmq.auth.asyncio import AsyncioAuthenticator
 from zmq.auth.thread import ThreadAuthenticator
 
 from damond.errors import ConfigError
+from damond.service.control import limit
+from damond.service.hub import MAX_SUBSCRIPTION_SZ
 from damond.stream.subscriber import RCVHWM
 
 SERVER: Final = "server"
 """Name of the supervisor's own key pair in the directory of keys."""
 _SNDHWM: Final = 256
-_MAX_CLIENTS_PENDING: Final = 64
 
 
 def make_keys(directory: Path, name: str) -> tuple[Path, Path]:
@@ -77,6 +79,7 @@ class RemoteStream:
             each.setsockopt(zmq.LINGER, 0)
         xsub.setsockopt(zmq.RCVHWM, RCVHWM)
         xpub.setsockopt(zmq.SNDHWM, _SNDHWM)
+        xpub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SZ)  # else the hub would disconnect all of us for one of them
         _serve_curve(xpub, pair)
         xsub.connect(local)
         _bind(xpub, address)
@@ -117,8 +120,7 @@ class RemoteQuery:
         self._auth.start()
         self._auth.configure_curve(domain="damond", location=authorized)
         self.socket = self.context.socket(zmq.ROUTER)
-        self.socket.setsockopt(zmq.LINGER, 200)
-        self.socket.setsockopt(zmq.RCVHWM, _MAX_CLIENTS_PENDING)
+        limit(self.socket)
         _serve_curve(self.socket, pair)
         _bind(self.socket, address)
 
@@ -134,7 +136,20 @@ class RemoteQuery:
 
 def _bind(socket: "zmq.Socket[bytes] | zmq.asyncio.Socket", address: str) -> None:
     bind: Callable[[str], object] = socket.bind
+    _check_network(address)
     try:
         bind(address)
     except zmq.ZMQError as error:
         raise ConfigError(f"[remote] {address}: {error}", hint="an address of this machine that is free") from error
+
+
+def _check_network(address: str) -> None:
+    """Refuse in words where libzmq would abort: it lists the interfaces by netlink (ip_resolver.cpp:542)."""
+    try:
+        for family in (sockets.AF_INET, sockets.AF_NETLINK):
+            sockets.socket(family, sockets.SOCK_DGRAM).close()
+    except OSError as error:
+        raise ConfigError(
+            f"[remote] {address}: this process may not use the network: {error.strerror}",
+            hint="the unit forbids it (RestrictAddressFamilies=): share/doc/damond/remote.conf opens it",
+        ) from error

@@ -33,4 +33,4 @@ class Backoff:
         if self.tries >= MAX_TRIES:
             return None
         self.tries += 1
-        return float(min(CAP_S, BASE_S * 2 ** (self.tries - 1)) * (1 + JITTER * self._rng.random()))
+        return min(CAP_S, BASE_S * 2.0 ** (self.tries - 1) * (1 + JITTER * self._rng.random()))

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
+import zmq
+
 from damond.errors import AlreadyServedError, RuntimeDirError
 from damond.service.privileges import Identity
 from damond.stream.endpoints import Endpoints
 
+_SOCKETS: Final = ("control", "query", "stream", "workers")
 _ELSEWHERE: Final = "choose another with --runtime-dir"
 
 
@@ -34,8 +37,9 @@ class RuntimeDir:
         _make_private(directory, identity)
         self._lock = _take_lock(directory / "lock")
         if identity is not None:
-            os.chown(directory, identity.uid, identity.gid)
+            # In this order: what belongs to somebody else can't be changed without CAP_FOWNER.
             directory.chmod(0o750)
+            os.chown(directory, identity.uid, identity.gid)
         else:
             directory.chmod(0o700)
 
@@ -46,10 +50,15 @@ class RuntimeDir:
         Args:
             names: Of the sockets.
             shared: Let members of the group connect.
+
+        Raises:
+            RuntimeDirError: There is no room for a socket.
         """
         before = os.umask(0o177)
         try:
             yield
+        except zmq.ZMQError as error:
+            raise RuntimeDirError(f"{self.endpoints.directory}: {error}", hint=_ELSEWHERE) from error
         finally:
             os.umask(before)
         for name in names:
@@ -62,7 +71,7 @@ class RuntimeDir:
         """Remove the sockets and let go of the directory."""
         if self._lock < 0:
             return
-        for name in ("control", "query", "stream", "workers"):
+        for name in _SOCKETS:
             self.endpoints.path(name).unlink(missing_ok=True)
         os.close(self._lock)
         self._lock = -1
@@ -72,6 +81,17 @@ class RuntimeDir:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the sockets of a supervisor that was killed, unless another one has the directory already."""
+    try:
+        lock = _take_lock(directory / "lock")
+    except (AlreadyServedError, RuntimeDirError):
+        return
+    for name in _SOCKETS:
+        (directory / name).unlink(missing_ok=True)
+    os.close(lock)
 
 
 def _make_private(directory: Path, identity: Identity | None) -> None:
@@ -108,6 +128,10 @@ def _take_lock(path: Path) -> int:
             f"a supervisor (pid {pid or 'unknown'}) serves on {path.parent} already",
             hint="stop it with 'damond shutdown', or choose another --runtime-dir",
         ) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        os.close(fd)
+        raise RuntimeDirError(f"{path}: {error.strerror}", hint=_ELSEWHERE) from error
     return fd

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from damond.errors import DamondError, WorkerFailedError
 from damond.plugin import Registry
@@ -15,6 +16,7 @@ from damond.service import config as configuration
 from damond.service import reload
 from damond.service.config import Config
 from damond.service.control import ControlServer
+from damond.service.journal import Journal
 from damond.service.notify import notify, notify_reloading, watchdog_interval_s
 from damond.service.privileges import Identity
 from damond.service.remote import RemoteQuery, RemoteStream, load_pair
@@ -23,6 +25,8 @@ from damond.service.spec import ContextSpec
 from damond.service.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
+
+_SOON_S: Final = 0.5
 
 
 class Service:
@@ -58,21 +62,31 @@ class Service:
         identity = None
         if service.user is not None and os.geteuid() == 0:
             identity = Identity.of(service.user, service.group or service.user)
-        with RuntimeDir(self._directory, identity) as runtime, contextlib.ExitStack() as remote:
+        with (
+            Journal.in_place_of_stderr() as journal,
+            RuntimeDir(self._directory, identity) as runtime,
+            contextlib.ExitStack() as remote,
+        ):
             # Keys are for root's eyes: read before this process becomes somebody else.
             pair = load_pair(self._config.remote.key) if self._config.remote.key else None
             async with Supervisor(
-                runtime, self._registry, self._config.specs(), plugins=service.plugins, identity=identity
+                runtime,
+                self._registry,
+                self._config.specs(),
+                on_stderr=journal.put,
+                lost_lines=lambda: journal.lost,
+                plugins=service.plugins,
+                identity=identity,
             ) as self._supervisor:
+                _take_all_descriptors()
                 self._control = ControlServer(self._supervisor, self.reload)
                 remote.callback(self._control.close)
                 self._bind(runtime)
                 self._open_remote(pair, runtime, remote)
                 self._handle_signals()
-                starting = (self._start(spec) for spec in self._config.specs(autostart_only=True))
-                await asyncio.gather(*starting)
-                on_ready(runtime.endpoints.stream)
-                notify("READY=1", f"STATUS={self._supervisor.nr_running} contexts run")
+                if await self._start_all():
+                    on_ready(runtime.endpoints.stream)
+                    notify("READY=1", f"STATUS={self._supervisor.nr_running} contexts run")
                 await self._until_the_end()
 
     def _bind(self, runtime: RuntimeDir) -> None:
@@ -120,6 +134,20 @@ class Service:
         if lost.is_set():
             raise WorkerFailedError("the launcher of the workers has died", hint="start the supervisor again")
 
+    async def _start_all(self) -> bool:
+        """Start the contexts of the configuration; return False if the end is wanted before all of them run."""
+        starting = asyncio.gather(*map(self._start, self._config.specs(autostart_only=True)))
+        ending = asyncio.create_task(self._control.shutdown.wait())
+        waiting: list[asyncio.Future[Any]] = [starting, ending]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            ending.cancel()
+            starting.result()
+            return True
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return False
+
     async def _start(self, spec: ContextSpec) -> None:
         """Start one context of the configuration; one that fails is reported, and the others go on."""
         try:
@@ -153,6 +181,17 @@ class Service:
         """Tell the service manager that all is well, as long as it is: every running context is fresh."""
         interval_s = watchdog_interval_s() or 1.0
         while True:
-            if self._supervisor.is_fresh():
+            fresh = self._supervisor.is_fresh()
+            if fresh:
                 notify("WATCHDOG=1")
-            await asyncio.sleep(interval_s)
+            # What is late now is ended within seconds: to come back only after the whole interval could miss two.
+            await asyncio.sleep(interval_s if fresh else min(interval_s, _SOON_S))
+
+
+def _take_all_descriptors() -> None:
+    """Raise the limit of this process alone as far as it may: each subscriber takes a descriptor.
+
+    libzmq 4.3.5 ends the process when accept() on an ipc socket returns EMFILE (ipc_listener_t::accept).
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -25,6 +26,8 @@ from damond.service.runtime_dir import RuntimeDir
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.stream import wire
 
+_log = logging.getLogger(__name__)
+
 _HEALTH_EVERY_S: Final = 0.25
 _MAX_ENDED: Final = 100
 """Contexts that have ended and are still shown in status."""
@@ -40,6 +43,7 @@ class Supervisor:
         registry: The primitives that can be selected.
         known: Contexts that can be started by name, from the configuration.
         on_stderr: Takes what workers write to their standard error; the default passes it on to this one's.
+        lost_lines: Tells how much of the log was lost.
         restarts: Start a worker again that died; without, its context has failed.
         trusting: As in :class:`LauncherProcess`.
         plugins: As in :class:`LauncherProcess`.
@@ -59,6 +63,7 @@ class Supervisor:
         known: Iterable[ContextSpec] = (),
         *,
         on_stderr: Callable[[bytes], object] | None = None,
+        lost_lines: Callable[[], int] | None = None,
         restarts: bool = True,
         trusting: bool = False,
         plugins: Sequence[str] | None = None,
@@ -66,10 +71,11 @@ class Supervisor:
     ) -> None:
         self.known = {spec.name: spec for spec in known}
         self.registry = registry
-        self.launcher = LauncherProcess(runtime.endpoints.workers, trusting=trusting, plugins=plugins)
+        self.launcher = LauncherProcess(runtime.endpoints, trusting=trusting, plugins=plugins)
         self._runtime = runtime
         self._identity = identity
         self._on_stderr = on_stderr or _forward_stderr
+        self._lost_lines = lost_lines or (lambda: 0)
         self._restarts = restarts
         self._contexts: dict[str, ManagedContext] = {}
         self._host = socket.gethostname()
@@ -77,10 +83,14 @@ class Supervisor:
 
     async def __aenter__(self) -> Self:
         await self.launcher.__aenter__()
-        if self._identity is not None:
-            self._identity.assume()
-        with self._runtime.binding("stream", shared=True):
-            self.hub = Hub(self._runtime.endpoints, self._host)
+        try:
+            if self._identity is not None:
+                self._identity.assume()
+            with self._runtime.binding("stream", shared=True):
+                self.hub = Hub(self._runtime.endpoints, self._host)
+        except BaseException:
+            await self.launcher.__aexit__()
+            raise
         self._publisher = self.hub.publisher()
         self._watching = [asyncio.create_task(each) for each in (self._watch_health(), self._watch_targets())]
         return self
@@ -90,6 +100,7 @@ class Supervisor:
             task.cancel()
         with contextlib.suppress(NotRunningError):
             await self.stop(list(self._contexts))
+        await asyncio.gather(*(each.end_command() for each in self._contexts.values()))
         await self.launcher.__aexit__(*exc)
         self._publisher.close()
         self.hub.close()
@@ -121,22 +132,26 @@ class Supervisor:
         group = [self._enter(spec, exclusive=exclusive) for spec in specs]
         try:
             for each in group:
-                await self._find_targets(each)
-                each.fork()
+                await self._begin(each)
             await asyncio.gather(*(each.wait_ready() for each in group))
         except BaseException:
             await asyncio.gather(*(each.stop("another one of its group could not start") for each in group))
+            raise
+
+    async def _begin(self, context: ManagedContext) -> None:
+        try:
+            await self._find_targets(context)
+            context.fork()
+        except DamondError as error:
+            if context.state == "starting":  # and was not stopped meanwhile
+                context.refuse(error)
             raise
 
     async def _find_targets(self, context: ManagedContext) -> None:
         """Start the command of a context, and choose the processes that it selects."""
         spec = context.spec
         if spec.command:
-            try:
-                context.command = Command(spec.command)
-            except DamondError as error:
-                context.refuse(error)
-                raise
+            context.command = Command(spec.command)
             spec = replace(spec, targets=(*spec.targets, TargetSpec(context.command.pid)))
         context.spec = await with_targets(spec, self._own_pids())
         context.target_ids = [each.id for each in context.spec.targets]
@@ -246,15 +261,22 @@ class Supervisor:
         context.paused = paused
 
     async def _watch_health(self) -> None:
+        looked_s = time.monotonic()
         while True:
             await asyncio.sleep(_HEALTH_EVERY_S)
+            before_s, looked_s = looked_s, time.monotonic()
+            # As after SIGSTOP and SIGCONT of this process: what waits to be read by now is not late.
+            stalled_s = max(0.0, looked_s - before_s - 2 * _HEALTH_EVERY_S)
             for name, each in list(self._contexts.items()):
-                each.check_health(self.hub.last_snapshot_s.get(name, 0.0))
+                each.check_health(self.hub.last_snapshot_s.get(name, 0.0), stalled_s)
 
     async def _watch_targets(self) -> None:
         while True:
             await asyncio.sleep(FOLLOW_EVERY_S)
-            await follow(list(self._contexts.values()), self._own_pids())
+            try:
+                await follow(list(self._contexts.values()), self._own_pids())
+            except (OSError, psutil.Error) as error:  # as without descriptors: targets stay as they are until then
+                _log.warning("the processes of this machine can't be listed: %s", error)
 
     def is_fresh(self) -> bool:
         """Whether every running context publishes in time."""
@@ -272,6 +294,11 @@ class Supervisor:
             "runtime_dir": str(self._runtime.endpoints.directory),
             "stream": self._runtime.endpoints.stream,
             "nr_running": self.nr_running,
+            "drops": {
+                "missed": dict(self.hub.drops.missed),
+                "malformed": self.hub.drops.malformed,
+                "log": self._lost_lines(),
+            },
             "contexts": [self._describe(name) for name in sorted({*self._contexts, *self.known})],
         }
 
@@ -298,8 +325,9 @@ class Supervisor:
 
 
 def _forward_stderr(raw: bytes) -> None:
-    """Pass on what a worker wrote to its standard error; all share one log."""
-    os.write(sys.stderr.fileno(), raw)
+    """Pass on what a worker wrote to its standard error; all share one log. ``status`` keeps the last lines anyway."""
+    with contextlib.suppress(OSError):  # a full disk, or a standard error that is no file: nobody could be told
+        os.write(sys.stderr.fileno(), raw)
 
 
 def _process(pid: int) -> dict[str, Any]:
@@ -312,5 +340,5 @@ def _process(pid: int) -> dict[str, Any]:
                 "cpu_s": times.user + times.system,
                 **describe(pid),
             }
-    except psutil.Error:
+    except (OSError, psutil.Error):
         return {}

@@ -34,6 +34,9 @@ SUMMARY_INTERVAL_NS: Final = 5_000_000_000
 
 _CONNECT_TIMEOUT_S: Final = 10.0
 
+_MESSAGE_SZ: Final = 4000
+"""Characters of what a plugin has to say about its failure: it crosses a link, and is kept."""
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -55,7 +58,7 @@ class SystemClock:
 
 
 class LinkStop:
-    """A stop comes over the link, as the end of the link (the supervisor is gone), or as SIGTERM.
+    """A stop comes over the link, as the end of the link (the supervisor is gone), or as SIGTERM (by anybody).
 
     Attributes:
         reason: Why, once it has come.
@@ -73,7 +76,7 @@ class LinkStop:
         signal.signal(signal.SIGTERM, self._on_term)
 
     def _on_term(self, *_: object) -> None:
-        self.reason = self.reason or "requested"
+        self.reason = self.reason or "terminated"
 
     def wait(self, timeout_s: float) -> bool:
         """Wait that long, or until a stop is requested: then return True."""
@@ -287,6 +290,11 @@ def _monitor(spec: ContextSpec, primitive: Primitive, stop: LinkStop, reporter: 
     reporter.event("stopped", reason)
 
 
+def _plain(text: str) -> str:
+    """Make a text of a plugin's fit to be sent: of bounded length, and without what UTF-8 can't carry."""
+    return text[:_MESSAGE_SZ].encode(errors="backslashreplace").decode()
+
+
 def _connect(publisher: Publisher) -> None:
     if not publisher.wait_connected(_CONNECT_TIMEOUT_S):
         raise UnreachableError("the supervisor's stream does not answer", hint="is the supervisor overloaded?")
@@ -305,11 +313,11 @@ def main(spec: ContextSpec, link: Link, endpoint: str, *, trusting: bool, plugin
         _monitor(spec, make_primitive(spec, trusting=trusting, plugins=plugins), stop, reporter)
     except DamondError as error:
         _log.error("%s: %s", spec.name, error)
-        reporter.tell("failed", message=error.message, code=error.code, hint=error.hint)
+        reporter.tell("failed", message=_plain(error.message), code=error.code, hint=_plain(error.hint))
         status = error.exit_code
-    except Exception as error:  # noqa: BLE001 - the edge of the worker: whatever a plugin does ends here
+    except BaseException as error:  # noqa: BLE001 - the edge of the worker: whatever a plugin does ends here
         traceback.print_exc()
-        where = f"{type(error).__name__}: {error}"
+        where = _plain(f"{type(error).__name__}: {error}")
         reporter.tell("failed", message=where, code=PluginError.code, hint="its traceback is in the log")
         status = os.EX_SOFTWARE
     publisher.close()

@@ -8,6 +8,9 @@ from typing import Final
 
 from damond.errors import RuntimeDirError
 
+_SERVICE: Final = "/run/damond"
+"""Where the machine's own service is."""
+
 _SUN_PATH_MAX: Final = 107
 """Bytes of a socket's path that Linux takes (unix(7)), the closing NUL left out."""
 
@@ -18,9 +21,16 @@ def default_runtime_dir() -> Path:
     if given:
         return Path(given)
     if os.geteuid() == 0:
-        return Path("/run/damond")
+        return Path(_SERVICE)
     xdg = os.environ.get("XDG_RUNTIME_DIR")
     return Path(xdg) / "damond" if xdg else Path(tempfile.gettempdir()) / f"damond-{os.geteuid()}"
+
+
+def serving_runtime_dir() -> Path:
+    """Find the runtime directory to ask: the default one if a supervisor is there, else the machine's own service."""
+    own = default_runtime_dir()
+    candidates = (own, Path(_SERVICE))
+    return next((each for each in candidates if os.access(each / "query", os.F_OK)), own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,18 @@ class Tracker:
         self._last[frames[0]] = (epoch, seq)
         return message
 
+    def is_old(self, frames: wire.Frames) -> bool:
+        """Say whether a message, or a later one of its topic and epoch, has been decoded before.
+
+        Raises:
+            ProtocolError: It is no message of wire version 1.
+        """
+        if len(frames) != wire.NR_FRAMES:
+            return False
+        epoch, seq = wire.parse_header(frames[1])
+        last_epoch, last_seq = self._last.get(frames[0], (epoch, seq - 1))
+        return epoch == last_epoch and seq <= last_seq
+
 
 class _Base:
     def __init__(self, kinds: Iterable[str], latest: bool) -> None:  # noqa: FBT001 - passed on from keywords
@@ -53,12 +65,16 @@ class _Base:
         self._latest = latest
         self._tracker = Tracker()
 
+    def prime(self, frames: wire.Frames) -> wire.Message:
+        """Begin with a message that came in another way; the stream goes on from there, and a gap is told."""
+        return self._tracker.decode(frames)
+
     def _wanted(self, frames: wire.Frames) -> bool:
         return wire.parse_topic(frames[0])[1] in self._kinds
 
     def _newest(self, waiting: Iterable[wire.Frames]) -> Iterator[wire.Message]:
         """Decode what waits; where only the latest is wanted, of each topic the last, but every event."""
-        rows = [frames for frames in waiting if self._wanted(frames)]
+        rows = [frames for frames in waiting if self._wanted(frames) and not self._tracker.is_old(frames)]
         last = {frames[0]: number for number, frames in enumerate(rows)}
         skipped: dict[bytes, int] = {}
         for number, frames in enumerate(rows):

@@ -35,7 +35,7 @@ Kind = Literal["snapshot", "summary", "event"]
 Frames = Sequence[bytes]
 
 _HEADER: Final = struct.Struct(">QQ")
-_NR_FRAMES: Final = 3
+NR_FRAMES: Final = 3
 _SNAPSHOT_KEYS: Final = tuple(name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "origin"))
 _SUMMARY_KEYS: Final = tuple(name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "origin"))
 _COLUMNS: Final = {"start": np.uint64, "size": np.uint64, "nr_accesses": np.uint32, "age": np.uint32}
@@ -151,8 +151,8 @@ def decode(frames: Frames, *, missed: int = 0, skipped: int = 0, restarted: bool
     Raises:
         ProtocolError: The frames are no message of wire version 1.
     """
-    if len(frames) != _NR_FRAMES:
-        raise ProtocolError(f"a message of {len(frames)} frames instead of {_NR_FRAMES}")
+    if len(frames) != NR_FRAMES:
+        raise ProtocolError(f"a message of {len(frames)} frames instead of {NR_FRAMES}")
     _, kind = parse_topic(frames[0])
     epoch, seq = parse_header(frames[1])
     try:

@@ -92,7 +92,8 @@ def test_status_says_how_all_are(service: Any) -> None:
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
     assert "2 of 4 contexts run" in lines[0]
-    rows = {line.split()[0]: line.split()[1] for line in lines[2:6]}
+    head = next(number for number, line in enumerate(lines) if line.startswith("context "))
+    rows = {line.split()[0]: line.split()[1] for line in lines[head + 1 : head + 5]}
     assert rows == {"gone": "failed", "never": "stopped", "one": "running", "two": "running"}
     assert any(line.startswith("gone: ") and "4194304" in line for line in lines)
     assert "never: stopped (never started); 'damond start never' starts it" in lines

@@ -1,5 +1,6 @@
 """The control socket: every verb, and everything that is not one."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -113,6 +114,31 @@ def test_snapshot_and_replay(client: Client) -> None:
     assert seqs[0] == 1
     assert seqs == list(range(1, 1 + len(seqs)))
     assert list(client.replay("first", newest.origin.epoch + 1)) == []
+
+
+@pytest.mark.parametrize("how", ["for", "async for"])
+def test_late_joiner(client: Client, how: str) -> None:
+    """Who joins late may begin with the newest of every topic; what follows has no gap and nothing twice."""
+    subscription = subscribe(
+        "first", kinds=("snapshot", "summary", "event"), newest_first=True, runtime_dir=client.endpoints.directory
+    )
+
+    async def take(count: int) -> list[Any]:
+        seen: list[Any] = []
+        async for message in subscription:
+            seen.append(message)
+            if len(seen) == count:
+                break
+        return seen
+
+    if how == "for":
+        seen = [message for message, _ in zip(subscription, range(8), strict=False)]
+    else:
+        seen = asyncio.run(take(8))
+    assert [type(each).__name__ for each in seen[:3]] == ["Snapshot", "Summary", "Event"]
+    assert seen[2].event == "started"
+    seqs = [each.origin.seq for each in seen if isinstance(each, Snapshot)]
+    assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 
 def test_status(client: Client) -> None:

@@ -1,0 +1,39 @@
+"""``damond tune``: change a running context without losing its results."""
+
+from pathlib import Path
+
+import click
+
+from damond.cli import options
+from damond.client import Client
+from damond.errors import UsageError
+
+
+@click.command("tune")
+@click.argument("name")
+@click.option("--sample", type=options.Interval(), help="Sampling interval, e.g. 5ms.")
+@click.option("--aggr", type=options.Interval(), help="Aggregation interval, e.g. 100ms.")
+@click.option("--update", type=options.Interval(), help="How often to look at the mappings, e.g. 1s.")
+@click.option("--regions", type=options.RegionsRange(), help="Number of regions, e.g. 10:1000.")
+@click.option("--add", type=int, multiple=True, help="A target to watch as well, e.g. a pid.")
+@click.option("--remove", type=int, multiple=True, help="A target not to watch any more.")
+@options.runtime_dir
+def command(
+    name: str,
+    sample: int | None,
+    aggr: int | None,
+    update: int | None,
+    regions: tuple[int, int] | None,
+    add: tuple[int, ...],
+    remove: tuple[int, ...],
+    runtime_dir: Path | None,
+) -> None:
+    """Change intervals, numbers of regions or targets of a running context; what it has found is kept."""
+    asked = {"sample_interval": sample, "aggr_interval": aggr, "primitive_update_interval": update}
+    asked["min_nr_regions"], asked["max_nr_regions"] = regions or (None, None)
+    attrs = {key: value for key, value in asked.items() if value is not None}
+    if not (attrs or add or remove):
+        raise UsageError("nothing to change", hint="see 'damond tune --help'")
+    with Client(runtime_dir) as client:
+        client.tune(name, attrs, add_targets=add, remove_targets=remove)
+    click.echo(f"tuned: {name}")

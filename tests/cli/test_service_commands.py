@@ -1,0 +1,91 @@
+"""The commands that talk to a running service, as an operator types them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+DAMOND = [sys.executable, "-m", "damond"]
+LIMIT_S = 60.0
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def context(name: str, more: str = "") -> str:
+    return f'[context.{name}]\nprimitive = "synthetic"\n{more}\n'
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Call commands on a service of its own; its configuration is ``tmp_path / "damond.toml"``."""
+    config = tmp_path / "damond.toml"
+    config.write_text(context("one") + context("two", "autostart = false"))
+    runtime = tmp_path / "run"
+    line = [*DAMOND, "serve", "--config", str(config), "--runtime-dir", str(runtime)]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stderr is not None
+        while "serving" not in (said := service.stderr.readline()):
+            assert said, "the service ended before it served"
+
+        def call(*args: str) -> "subprocess.CompletedProcess[str]":
+            env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100"}
+            command = [*DAMOND, *args, "--runtime-dir", str(runtime)]
+            return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False, env=env)
+
+        yield call
+        if not (tmp_path / "shut-down").exists():
+            service.send_signal(signal.SIGTERM)
+        service.stderr.read()
+        assert service.wait(LIMIT_S) == 0
+
+
+def test_a_day_of_an_operator(run: Run, tmp_path: Path) -> None:
+    """start, status, tune, pause, resume, reload, stop, shutdown: each says what it did."""
+    assert run("start", "two").stdout == "started: two\n"
+    status = run("status").stdout
+    assert "2 of 2 contexts run" in status
+    assert re.search(r"^launcher runs as \S+ \(.*capabilities|sys_admin", status, re.MULTILINE)
+    assert run("tune", "two", "--sample", "10ms", "--aggr", "50ms", "--regions", "5:40").stdout == "tuned: two\n"
+    assert run("pause", "two").stdout == "paused: two\n"
+    assert run("resume", "two").stdout == "resumed: two\n"
+    (tmp_path / "damond.toml").write_text(context("two", "autostart = false") + context("three"))
+    assert run("reload").stdout == "stopped: one\nstarted: three\n"
+    assert run("reload").stdout == "nothing has changed\n"
+    assert run("stop", "two").stdout == "stopped: two\n"
+    assert run("shutdown").stdout == "the supervisor ends\n"
+    (tmp_path / "shut-down").touch()
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "words"),
+    [
+        pytest.param(("start", "nobody"), 64, "unknown context 'nobody'", id="unknown context"),
+        pytest.param(("start", "one"), 64, "runs already", id="runs already"),
+        pytest.param(("stop", "two"), 69, "not running", id="not running"),
+        pytest.param(("tune", "one"), 64, "nothing to change", id="nothing to tune"),
+        pytest.param(("tune", "one", "--aggr", "1ms"), 64, "aggr_interval", id="contradiction"),
+        pytest.param(("tune", "one", "--add", "3"), 64, "can't change while it runs", id="targets that can't change"),
+        pytest.param(("pause", "two"), 69, "never started", id="pause of nothing"),
+    ],
+)
+def test_refused(run: Run, args: tuple[str, ...], status: int, words: str) -> None:
+    """What can't be done is refused with a sysexits status, and nothing has changed."""
+    done = run(*args)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_keys(tmp_path: Path) -> None:
+    """Keys are made once, the secret one for its owner alone."""
+    line = [*DAMOND, "keys", str(tmp_path / "keys"), "web"]
+    said = [subprocess.run(line, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert said[0] == said[1]
+    secret = tmp_path / "keys" / "web.key_secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "keys" / "web.key").exists()
