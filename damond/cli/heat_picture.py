@@ -195,6 +195,8 @@ def touched_lines(touched: Touched, of_what: str) -> list[str]:
     least, most, span = touched.least_bytes, touched.most_bytes, short_interval(touched.span_ns / NSEC_PER_USEC)
     low, high = format_size(least), format_size(most)
     bounds = high if low == high else f"from {low} (hot all over) to {high} (any access)"
+    if touched.whole_mappings:
+        bounds, least = f"at most {high} (mappings with any access: a check sees a whole one)", most
     shares = f"{_shares(least, most, touched.total_bytes)} of {format_size(touched.total_bytes)} {of_what}"
     if touched.rss_bytes:
         rss = touched.rss_bytes

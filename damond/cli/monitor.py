@@ -29,7 +29,7 @@ class _MonitorCommand(click.Command):
 
 
 @click.command("monitor", cls=_MonitorCommand)
-@click.argument("pids", nargs=-1, type=click.IntRange(min=1), metavar="PID")
+@click.argument("pids", nargs=-1, type=click.IntRange(min=1, max=2**22), metavar="PID")
 @click.option("--primitive", default="auto", show_default=True, help="How to check accesses; see 'damond plugins'.")
 @click.option("-O", "--option", "given", multiple=True, type=options.KeyValue(), help="An option of the primitive.")
 @click.option("--sample", type=options.Interval(), help="Sampling interval, e.g. 5ms.")
@@ -63,6 +63,8 @@ def command(
     attrs = {"sample_interval": sample, "aggr_interval": aggr, "primitive_update_interval": update}
     attrs["min_nr_regions"], attrs["max_nr_regions"] = regions or (None, None)
     registry = Registry()
+    if span == 0:
+        raise UsageError("--for 0s: there would be nothing to see", hint="leave --for out to watch without limit")
     _check(registry, primitive, pids, line)
     hidden = not as_json and can_draw(output.console())
     with Program(line, hidden=hidden, to_stderr=as_json) as program:
@@ -72,7 +74,7 @@ def command(
             primitive=primitive,
             options=dict(given),
             attrs={name: value for name, value in attrs.items() if value is not None},
-            targets=tuple(TargetSpec(each) for each in targets),
+            targets=tuple(TargetSpec(each) for each in dict.fromkeys(targets)),
         )
         title = f"{' '.join(line)} (pid {program.pid})" if line else ""
         title = title or ", ".join(f"pid {pid}" for pid in pids) or primitive
@@ -101,5 +103,5 @@ def _check(registry: Registry, primitive: str, pids: Sequence[int], line: Sequen
     needs_process = primitive == "auto" or registry.primitive(primitive).process_targets
     if needs_process and not pids and not line:
         raise UsageError("nothing to monitor", hint="damond monitor PID, or damond monitor -- COMMAND ARG...")
-    if line and not needs_process:
-        raise UsageError(f"the primitive {primitive!r} does not monitor processes", hint="leave the COMMAND out")
+    if (line or pids) and not needs_process:
+        raise UsageError(f"the primitive {primitive!r} does not monitor processes", hint="leave PID and COMMAND out")

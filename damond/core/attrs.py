@@ -9,6 +9,11 @@ from damond.units import USEC_PER_SEC, Usec
 MIN_NR_REGIONS_FLOOR: Final = 3
 """The least ``min_nr_regions``: the vaddr primitive needs three regions (damon_set_attrs, Linux 5.15)."""
 
+MAX_NR_REGIONS: Final = 1_000_000
+"""The greatest ``max_nr_regions``: a thousand times the kernel's default, 40 MB of columns."""
+MAX_INTERVAL: Final = Usec(1000 * 24 * 3600 * USEC_PER_SEC)
+"""The longest interval: a thousand days."""
+
 _UINT_MAX: Final = 2**32 - 1
 
 
@@ -37,6 +42,11 @@ class Attrs:
     max_nr_regions: int = 1000
 
     def __post_init__(self) -> None:
+        for name in ("sample_interval", "aggr_interval", "primitive_update_interval"):
+            if getattr(self, name) > MAX_INTERVAL:
+                raise InvalidAttrsError(name, f"{getattr(self, name)} us", "must be at most 1000 days")
+        if self.max_nr_regions > MAX_NR_REGIONS:
+            raise InvalidAttrsError("max_nr_regions", self.max_nr_regions, f"must be at most {MAX_NR_REGIONS}")
         if self.sample_interval < 1:
             raise InvalidAttrsError("sample_interval", f"{self.sample_interval} us", "must be at least 1 us")
         if self.aggr_interval < self.sample_interval:

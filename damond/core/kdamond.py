@@ -177,15 +177,23 @@ class Kdamond:
         Raises:
             DamondError: The primitive can't change its targets.
         """
-        kept = {target.id: target for target in self.ctx.targets}
+        before = list(self.ctx.targets)
+        kept = {target.id: target for target in before}
         self.ctx.targets[:] = [kept.get(target.id, target) for target in targets]
-        self._primitive.retarget(self.ctx)
+        try:
+            self._primitive.retarget(self.ctx)
+        except BaseException:
+            self.ctx.targets[:] = before
+            raise
         self._plan_update()
 
     def pause(self, *, paused: bool) -> None:
         """Stop sampling until it is resumed; what was counted so far is delivered. Use it through :meth:`call`."""
-        if paused and not self.paused:
+        if paused == self.paused:
+            return
+        if paused:
             self._deliver_unfinished()
+            self._reset()
         self.paused = paused
         self._begin_window()
 
@@ -235,14 +243,15 @@ class Kdamond:
             self.end_reason = "callback"
         self._sink.aggregated(self._snapshot())
         self._begin_window()
-        for target in ctx.targets:
-            regions = target.regions
-            regions.last_nr_accesses, regions.nr_accesses = (
-                regions.nr_accesses,
-                np.zeros_like(regions.nr_accesses),
-            )
+        self._reset()
         self._splitter.split(ctx.targets, ctx.attrs.max_nr_regions)
         self._primitive.reset_aggregated(ctx)
+
+    def _reset(self) -> None:
+        """Begin to count anew (kdamond_reset_aggregated)."""
+        for target in self.ctx.targets:
+            regions = target.regions
+            regions.last_nr_accesses, regions.nr_accesses = regions.nr_accesses, np.zeros_like(regions.nr_accesses)
 
     def _deliver_unfinished(self) -> None:
         """Deliver what the unfinished aggregation has counted, without a merge that would average it away."""

@@ -46,6 +46,7 @@ class Touched:
         p75_bytes: Accessed in three quarters of the windows at most.
         max_bytes: Accessed in one window at most.
         rss_bytes: Resident memory, as the caller gave it, or None.
+        whole_mappings: A check saw a whole mapping, so that nothing is touched for sure: ``least_bytes`` is 0.
     """
 
     span_ns: int
@@ -58,6 +59,7 @@ class Touched:
     p75_bytes: int
     max_bytes: int
     rss_bytes: int | None = None
+    whole_mappings: bool = False
 
 
 @dataclass(slots=True)
@@ -79,9 +81,11 @@ class TouchedCounter:
     _max_bytes: int = 0
     _span_ns: int = 0
     _end_ns: int = 0
+    _whole_mappings: bool = False
 
     def add(self, snapshot: Snapshot) -> None:
         """Count one window."""
+        self._whole_mappings |= snapshot.granularity == 0
         adapting = self._nr_windows < adaptation_windows(snapshot)
         if self._adapting and not adapting:
             self.peaks, self._sure = self._sure, {}
@@ -118,18 +122,25 @@ class TouchedCounter:
         """Sum up what was counted until now."""
         median, p75 = np.percentile(self._windows or [0], [50, 75], method="inverted_cdf").tolist()
         peaks = self.peaks.values()
+        sure = 0.0 if self._whole_mappings else sum(map(_surely, peaks))
         return Touched(
             span_ns=self._span_ns,
             nr_windows=self._nr_windows - self._first,
             nr_adapting=self._first,
             total_bytes=round(sum(float((peak.weight * peak.size).sum()) for peak in peaks)),
-            least_bytes=round(sum(float((peak.accessed * peak.size)[peak.heat >= SURE_HEAT].sum()) for peak in peaks)),
+            least_bytes=round(sure),
             most_bytes=round(sum(float((peak.weight * peak.size)[peak.accessed > 0].sum()) for peak in peaks)),
             median_bytes=int(median),
             p75_bytes=int(p75),
             max_bytes=self._max_bytes,
             rss_bytes=rss_bytes,
+            whole_mappings=self._whole_mappings,
         )
+
+
+def _surely(peak: Profile) -> float:
+    """Count the bytes that were hot all over."""
+    return float((peak.accessed * peak.size)[peak.heat >= SURE_HEAT].sum())
 
 
 def adaptation_windows(snapshot: Snapshot) -> int:

@@ -18,6 +18,7 @@ from damond.units import parse_interval
 
 ATTRS: Final = tuple(Attrs.__dataclass_fields__)
 
+_Pid = Annotated[int, Field(gt=0, le=2**22)]  # PID_MAX_LIMIT, include/linux/threads.h
 _Interval = Annotated[int, BeforeValidator(parse_interval)]
 
 
@@ -43,14 +44,14 @@ class ContextTable(AttrsTable):
     """One ``[context.NAME]``."""
 
     primitive: str = "auto"
-    pid: int | None = Field(default=None, gt=0)
-    pids: list[Annotated[int, Field(gt=0)]] = []
-    targets: list[Annotated[int, Field(ge=0)]] = []
+    pid: _Pid | None = None
+    pids: list[_Pid] = []
+    targets: list[Annotated[int, Field(ge=0, lt=2**63)]] = []
     select: Selector | None = None
     children: bool = False
     command: list[str] = []
     autostart: bool = True
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     options: dict[str, Any] = {}
 
     def spec(self, name: str, defaults: Mapping[str, int]) -> ContextSpec:
@@ -78,6 +79,12 @@ class ServiceTable(_Table):
     user: str | None = None
     group: str | None = None
     plugins: list[str] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _group_needs_user(self) -> "ServiceTable":
+        if self.group and not self.user:
+            raise ValueError("group needs user: the supervisor becomes both")
+        return self
 
 
 class RemoteTable(_Table):

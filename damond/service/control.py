@@ -133,7 +133,6 @@ class ControlServer:
         self._supervisor = supervisor
         self._tasks: set[asyncio.Task[None]] = set()
         self._context = zmq.asyncio.Context(io_threads=1)
-        self._slots = asyncio.Semaphore(_MAX_PENDING)
         self.counts = dict.fromkeys(("requests", "refused", "malformed", "internal", "replies_lost"), 0)
         self._verbs: dict[str, tuple[type[_Args], Callable[[Any], Awaitable[Any]]]] = {
             "hello": (_NoArgs, self._hello),
@@ -161,17 +160,18 @@ class ControlServer:
     async def serve(self, router: zmq.asyncio.Socket, *, may_steer: bool) -> None:
         """Answer what comes over a socket, until cancelled."""
         budget, counted_s = float(_BURST), time.monotonic()
+        slots = asyncio.Semaphore(_MAX_PENDING)  # of this socket: readers can't keep those who steer waiting
         while True:
             frames = await router.recv_multipart()
             now_s = time.monotonic()
             budget, counted_s = min(_BURST, budget + (now_s - counted_s) * _MAX_RATE) - 1, now_s
             if budget < 0:
                 await asyncio.sleep(-budget / _MAX_RATE)
-            await self._slots.acquire()
+            await slots.acquire()
             task = asyncio.create_task(self._answer(router, frames, may_steer=may_steer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            task.add_done_callback(lambda _: self._slots.release())
+            task.add_done_callback(lambda _: slots.release())
 
     async def _answer(self, router: zmq.asyncio.Socket, frames: list[bytes], *, may_steer: bool) -> None:
         request_id: Any = None
@@ -265,7 +265,7 @@ class ControlServer:
         size = 0
         for frames in self._supervisor.hub.replay(args.context, args.epoch, args.from_seq):
             size += sum(map(len, frames))
-            if size > _REPLY_SZ:
+            if size > _REPLY_SZ and rows:
                 return {"frames": rows, "end": False}
             rows.append(frames)
         return {"frames": rows, "end": True}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import logging
+import os
 import resource
 import signal
 import subprocess
@@ -29,11 +30,15 @@ def follows(spec: ContextSpec) -> bool:
 
 
 def choose(
-    spec: ContextSpec, processes: Iterable[Mapping[str, Any]], known: Iterable[int], ours: Iterable[int]
+    spec: ContextSpec,
+    processes: Iterable[Mapping[str, Any]],
+    roots: Iterable[int],
+    known: Iterable[int],
+    ours: Iterable[int],
 ) -> list[int]:
-    """List the pids of a context now; what it watches already stays its own while it lives, with its children."""
+    """List the pids of a context now: those that were given, those that it selects, and with children what is known."""
     selector = None if spec.select is None else Selector.model_validate(spec.select)
-    roots = set(known) if spec.children and selector is None else set()
+    roots = {*roots, *(known if spec.children else ())}
     return find(processes, selector, roots=roots, children=spec.children, ours=set(ours))
 
 
@@ -43,7 +48,7 @@ async def with_targets(spec: ContextSpec, ours: Iterable[int]) -> ContextSpec:
         return spec
     processes = await asyncio.to_thread(scan)
     given = [each.id for each in spec.targets]
-    found = choose(spec, processes, given, ours)
+    found = choose(spec, processes, given, (), ours)
     # A pid that was named and is not there is for the worker to refuse.
     return replace(spec, targets=tuple(map(TargetSpec, dict.fromkeys([*given, *found]))))
 
@@ -55,7 +60,7 @@ async def follow(contexts: Iterable[ManagedContext], ours: Iterable[int]) -> Non
         return
     processes = await asyncio.to_thread(scan)
     for each in running:
-        ids = choose(each.spec, processes, each.target_ids, ours)
+        ids = choose(each.spec, processes, each.roots, each.target_ids, ours)
         if set(ids) != set(each.target_ids) and each.state == "running":
             gone, new = set(each.target_ids) - set(ids), set(ids) - set(each.target_ids)
             _log.info("%s: targets: %s new, %s gone", each.spec.name, sorted(new) or "none", sorted(gone) or "none")
@@ -92,8 +97,8 @@ class Command:
                 start_new_session=True,
                 preexec_fn=_prepare,  # noqa: PLW1509 - two system calls, resolved before: they take no lock
             )
-        except OSError as error:
-            raise UsageError(f"{line[0]}: can't be started: {error.strerror}", hint="name an executable") from error
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{line[0]!r}: can't be started: {error}", hint="name an executable") from error
 
     @property
     def pid(self) -> int:
@@ -105,6 +110,6 @@ class Command:
         for signum, grace_s in ((signal.SIGTERM, _COMMAND_GRACE_S), (signal.SIGKILL, _COMMAND_GRACE_S)):
             if self._process.poll() is not None:
                 return
-            self._process.send_signal(signum)
+            os.killpg(self._process.pid, signum)  # its descendants too: the session is its own
             with contextlib.suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(self._process.wait, grace_s)

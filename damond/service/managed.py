@@ -35,6 +35,8 @@ REQUEST_TIMEOUT_S: Final = 5.0
 """For the answer to a request, beyond two sample intervals."""
 HEALTHY_AGGRS: Final = 3
 """Aggregation intervals within which a healthy worker publishes a snapshot."""
+FIRST_WINDOW_S: Final = 1.5
+"""What the first aggregation of a worker may take beyond its interval, before it is known how late its samples are."""
 SUSPICION_S: Final = 2.0
 """Time for which an unhealthy worker may still turn out to be merely short of CPU."""
 
@@ -62,6 +64,7 @@ class ManagedContext:
         error: What it failed with last, or None.
         handle: The worker of the moment, or the last one.
         target_ids: What is watched now.
+        roots: Targets that were given, not found: they stay while they live.
         command: The program that was started for it, or None.
         started: Facts from the last ``started``: primitive, granularity, attributes.
     """
@@ -87,6 +90,7 @@ class ManagedContext:
         self.settled = asyncio.Event()
         self.target_ids = [each.id for each in spec.targets]
         self.command: Program | None = None
+        self.roots: list[int] = []
         self.backoff = Backoff()
         self._launcher = launcher
         self._announce = announce
@@ -101,6 +105,13 @@ class ManagedContext:
         self._ending: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[None] | None = None
         self._epoch, self._next_event = time.time_ns(), 0
+        self._was_ready = False
+        self._gap_s = FIRST_WINDOW_S
+        self._pausing: asyncio.Task[None] | None = None
+
+    async def _pause_again(self) -> None:
+        with contextlib.suppress(DamondError):  # the worker has died again, which is told as such
+            await self.request("pause", paused=True)
 
     def enter(self) -> None:
         """Take the place of a context that is about to start: its name is in use from now on."""
@@ -120,7 +131,7 @@ class ManagedContext:
         """
         if self.state not in ("starting", "backoff"):
             raise NotRunningError(f"{self.spec.name} was stopped before its worker ran", hint="start it again")
-        self._timer, self._ready_s, self._hung, self.healthy, self.paused = None, None, False, True, False
+        self._timer, self._ready_s, self._hung, self.healthy = None, None, False, True
         if self.state != "starting":
             self._become("starting")
         self.settled.clear()
@@ -204,6 +215,8 @@ class ManagedContext:
             await asyncio.wait_for(answer, REQUEST_TIMEOUT_S + 2 * self._interval_s("sample_interval"))
         except TimeoutError:
             raise WorkerFailedError(f"{self.spec.name}: the worker does not answer", hint="it may hang") from None
+        except DamondError:
+            raise
         except ValueError as error:
             raise UsageError(f"{self.spec.name}: {error}", hint="ask for less at once") from error
         finally:
@@ -271,6 +284,9 @@ class ManagedContext:
         if event == "started":
             self.started, self._ready_s = details, time.monotonic()
             self._last_s = self._ready_s
+            self._was_ready, self._gap_s = True, FIRST_WINDOW_S
+            if self.paused:  # as it was before its worker died
+                self._pausing = asyncio.create_task(self._pause_again())
             self._cancel_timer()
             if self.state == "starting":
                 self.error = None
@@ -307,9 +323,7 @@ class ManagedContext:
         # What it did not do while it hung is no healthy running.
         ran_s = 0.0 if self._ready_s is None else self._last_s - self._ready_s
         # A worker that never became ready would not become so by trying again; one that could not be forked may.
-        self._fail(
-            self.error, ran_s, retry=self._ready_s is not None or self._is_short(handle), exit=how, stderr=handle.stderr
-        )
+        self._fail(self.error, ran_s, retry=self._was_ready or self._is_short(handle), exit=how, stderr=handle.stderr)
 
     def _is_short(self, handle: WorkerHandle) -> bool:
         """Whether a restart failed only because the machine had no room for a process."""
@@ -355,9 +369,12 @@ class ManagedContext:
         if self.paused or (self.spec.waits_for_targets and not self.target_ids):
             self.healthy, self._last_s = True, time.monotonic()
             return
-        self._last_s = max(self._last_s + stalled_s, last_snapshot_s)
+        self._last_s += stalled_s
+        if last_snapshot_s > self._last_s:
+            # Late samples stretch a window: a worker is measured by what it was seen to need, too.
+            self._gap_s, self._last_s = last_snapshot_s - self._last_s, last_snapshot_s
         late_s = time.monotonic() - self._last_s
-        allowed_s = HEALTHY_AGGRS * self._interval_s("aggr_interval")
+        allowed_s = HEALTHY_AGGRS * max(self._interval_s("aggr_interval"), self._gap_s)
         self.healthy = late_s <= allowed_s
         if late_s > allowed_s + SUSPICION_S and not self._hung:
             self._hung = True

@@ -112,4 +112,8 @@ _NAMES: Final = (
 def names(mask: int) -> list[str]:
     """Name the capabilities of a mask; all of them are ``["all"]``."""
     found = [name for number, name in enumerate(_NAMES) if mask >> number & 1]
-    return ["all"] if len(found) == len(_NAMES) else found
+    if len(found) == len(_NAMES):
+        return ["all"]
+    # A few that are missing say more than a wall of those that are there.
+    missing = [f"not {name}" for name in _NAMES if name not in found]
+    return ["all", *missing] if len(missing) < len(found) else found

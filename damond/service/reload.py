@@ -53,7 +53,9 @@ async def _change(supervisor: Supervisor, old: ContextSpec | None, new: ContextS
     if old is not None and replace(old, attrs=new.attrs) == new and set(old.attrs) <= set(new.attrs):
         try:
             await supervisor.tune(new.name, dict(new.attrs))
-            supervisor.context(new.name).spec = new
+            context = supervisor.context(new.name)
+            # Targets that were found, added or started meanwhile stay.
+            context.spec = replace(context.spec, attrs=new.attrs)
             done["tuned"].append(new.name)
         except DamondError as error:
             _log.info("%s: can't be tuned, is restarted: %s", new.name, error)

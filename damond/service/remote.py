@@ -12,6 +12,7 @@ import zmq.auth
 from zmq.auth.asyncio import AsyncioAuthenticator
 from zmq.auth.thread import ThreadAuthenticator
 
+from damond.core.context import check_name
 from damond.errors import ConfigError
 from damond.service.control import limit
 from damond.service.hub import MAX_SUBSCRIPTION_SZ
@@ -28,6 +29,7 @@ def make_keys(directory: Path, name: str) -> tuple[Path, Path]:
     Raises:
         ConfigError: The directory can't be written.
     """
+    check_name(name)
     public, secret = directory / f"{name}.key", directory / f"{name}.key_secret"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -162,11 +162,12 @@ class Service:
             ConfigError: It is faulty: nothing has changed.
         """
         new = configuration.load(self._path, self._registry)
-        old, self._config = self._config, new
         for each in self._remotes:
             if new.remote.authorized is not None:
                 each.reload(new.remote.authorized)
-        return await reload.apply(self._supervisor, old, new)
+        done = await reload.apply(self._supervisor, self._config, new)
+        self._config = new
+        return done
 
     async def _reload_quietly(self) -> None:
         """Reload on SIGHUP: a faulty file is reported, and changes nothing."""
@@ -175,6 +176,8 @@ class Service:
             await self.reload()
         except DamondError as error:
             _log.error("configuration not read again, all stays as it was: %s", error)
+        except Exception:  # noqa: BLE001 - logged; a defect of ours must be seen, and must not leave the service manager waiting
+            _log.exception("the configuration was not gone over to as a whole")
         notify("READY=1", f"STATUS={self._supervisor.nr_running} contexts run")
 
     async def _feed_watchdog(self) -> None:

@@ -15,7 +15,7 @@ import psutil
 
 from damond import __version__
 from damond.core import Attrs
-from damond.errors import BusyError, ContextExistsError, DamondError, NotRunningError, UnknownNameError
+from damond.errors import BusyError, ContextExistsError, DamondError, NotRunningError, UnknownNameError, UsageError
 from damond.plugin import Registry, parse_options
 from damond.service.follow import FOLLOW_EVERY_S, Command, follow, with_targets
 from damond.service.hub import Hub
@@ -153,6 +153,7 @@ class Supervisor:
         if spec.command:
             context.command = Command(spec.command)
             spec = replace(spec, targets=(*spec.targets, TargetSpec(context.command.pid)))
+        context.roots = [each.id for each in spec.targets]
         context.spec = await with_targets(spec, self._own_pids())
         context.target_ids = [each.id for each in context.spec.targets]
 
@@ -246,9 +247,24 @@ class Supervisor:
         context = self.context(name)
         if attrs:
             await context.request("tune", attrs=attrs)
+            context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs})
         if add or remove:
-            ids = [each for each in context.target_ids if each not in remove]
-            await context.retarget(list(dict.fromkeys([*ids, *add])))
+            await context.retarget(self._changed_targets(context, add, remove))
+
+    @staticmethod
+    def _changed_targets(context: ManagedContext, add: Sequence[int], remove: Sequence[int]) -> list[int]:
+        """List the targets of a context after a change that makes sense.
+
+        Raises:
+            UsageError: One that is to go is none, or none would be left.
+        """
+        unknown = [each for each in remove if each not in context.target_ids]
+        if unknown:
+            raise UsageError(f"{context.spec.name} has no target {unknown[0]}", hint=f"it has {context.target_ids}")
+        ids = list(dict.fromkeys([*(each for each in context.target_ids if each not in remove), *add]))
+        if not ids:
+            raise UsageError("no target would be left", hint=f"damond stop {context.spec.name}")
+        return ids
 
     async def pause(self, name: str, *, paused: bool) -> None:
         """Let sampling rest, or go on.

@@ -91,7 +91,7 @@ def test_interrupt() -> None:
     ("args", "status", "words"),
     [
         pytest.param((), 64, "nothing to monitor", id="nothing"),
-        pytest.param(("4194305",), 66, "no process 4194305", id="no such pid"),
+        pytest.param(("4194304",), 66, "no process 4194304", id="no such pid"),
         pytest.param(("--primitive", "vadr", "1"), 64, "did you mean 'vaddr'", id="unknown primitive"),
         pytest.param(("-O", "sauce=x", "--primitive", "vaddr", "1"), 64, "did you mean 'source'", id="unknown option"),
         pytest.param(("--sample", "5", "1"), 64, "has no unit", id="interval without unit"),

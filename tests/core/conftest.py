@@ -140,13 +140,16 @@ def run_kdamond(
     ctx: Context | None = None,
     samples: int = 8,
     tune: dict[int, Attrs] | None = None,
+    asks: dict[int, Callable[[Kdamond], None]] | None = None,
     **time: Any,
 ) -> Run:
-    """Monitor for so many samples; ask for other attributes in some."""
+    """Monitor for so many samples; ask for other attributes, or for anything else, in some."""
     ctx = ctx if ctx is not None else make_context()
     run = Run(ctx, getattr(primitive, "calls", []), VirtualTime(samples, **time))
     kdamond = Kdamond(ctx, primitive, clock=run.time, stop=run.time, sink=run)
     run.time.asks = {sample: functools.partial(kdamond.tune, attrs) for sample, attrs in (tune or {}).items()}
+    for sample, function in (asks or {}).items():
+        run.time.asks[sample] = functools.partial(kdamond.call, functools.partial(function, kdamond))
     run.reason = kdamond.run()
     return run
 
