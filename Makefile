@@ -4,12 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lint types architecture unit bench install uninstall clean help
+.PHONY: run test lint types architecture unit bench soak kernel test-kernel compare install uninstall clean help
 
 help:
 	@echo "make run    watch a small demo program's memory for 15 s"
 	@echo "make test   lint, types, architecture and all tests"
 	@echo "make bench  print the figures of this machine"
+	@echo "make soak   run the service for SOAK_MINUTES=30; say what grows, what is lost and how late it is"
+	@echo "make kernel, make test-kernel  build the kernels that damond is tested on; test on them"
+	@echo "make compare  accuracy and cost beside the kernel's own DAMON (ARGS=--quick, ARGS=--json)"
 	@echo "make install, make uninstall  the service, below prefix=/usr/local (and DESTDIR)"
 
 $(BIN)/python:
@@ -37,11 +40,31 @@ types: $(STAMP)
 architecture: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
+# What measures, boots or breaks things has the machine to itself; the rest shares it.
+ALONE := tests/chaos tests/kernel tests/systemd
+
 unit: $(STAMP)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile $(addprefix --ignore ,$(ALONE))
+	$(BIN)/pytest -q -rs $(ALONE)
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/figures.py
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.chaos.soak
+
+kernel: $(STAMP)
+	@$(BIN)/python -m tests.kernel.build $(ARGS)
+
+test-kernel: $(STAMP)
+	$(BIN)/pytest -q -rs tests/kernel
+
+# damo has an environment of its own: it is compared with, not used. Without a package index it is left out.
+DAMO := $(VENV)/compare/bin/damo
+
+compare: $(STAMP)
+	@test -x $(DAMO) || { $(PYTHON) -m venv $(VENV)/compare && $(VENV)/compare/bin/pip install --quiet --disable-pip-version-check damo; } || echo "compare: no damo, so without it" >&2
+	@$(BIN)/python -m tests.kernel.compare $$(test -x $(DAMO) && echo --damo $(DAMO)) $(ARGS)
 
 # Where things go. PYTHON makes the environment: with DESTDIR it must be one that the target has at the same path.
 prefix ?= /usr/local

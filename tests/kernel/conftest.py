@@ -1,4 +1,4 @@
-"""Which kernel the tests need, decided once: a skip says how to run them."""
+"""Which kernel the tests need, decided once: a skip says how to run them, and so does the summary."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from damond_accessbits.idle import BITMAP
+from tests.kernel.guest import in_guest
+from tests.kernel.kernels import HOW, KINDS, missing
 
-_BY_GUEST = "the tests of test_guest.py run them in a guest kernel (DAMOND_KERNEL names the directory with 'guest')"
+_BY_GUEST = f"in a guest kernel: {HOW}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -19,3 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"no page_idle here for this user; {_BY_GUEST}"))
         if item.get_closest_marker("thp") and not has_thp:
             item.add_marker(pytest.mark.skip(reason=f"no page_idle with huge pages here; {_BY_GUEST}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it at the end where no guest kernel was at hand: a few skips among a thousand dots say nothing."""
+    absent = [] if in_guest() else [why for kind in KINDS.values() if (why := missing(kind))]
+    if absent:
+        terminalreporter.section("not tested on a real kernel", sep="=", yellow=True)
+        for why in absent:
+            terminalreporter.line(why)

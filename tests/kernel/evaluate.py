@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from damond.core import Snapshot
-from tests.kernel.workload import SEC, Pattern, Ranges
-
-HOT_SHARE = 0.25
-"""A region is called hot from this share of the possible accesses on, and a page is, that was hot for that long."""
+from tests.kernel.patterns import HOT_SHARE, SEC, Pattern, Ranges
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Layout:
             end = min(end_ns, self.begin_ns + (phase + 1) * pattern.period_ns) if pattern.period_ns else end_ns
             if end - begin >= HOT_SHARE * (end_ns - start_ns):
                 ranges += [(self.address + a, self.address + b) for a, b in pattern.hot(phase)]
-        return sorted(ranges)
+        return union(ranges)
 
     def since_move_ns(self, time_ns: int) -> int:
         """Return how long ago the last move was; much where nothing moves."""
@@ -46,12 +43,17 @@ class Layout:
 
     def called_hot(self, snapshot: Snapshot) -> Ranges:
         """Return the hot regions of a snapshot, as far as they lie in the mapping."""
-        (target,) = snapshot.targets
-        hot = target.nr_accesses >= HOT_SHARE * snapshot.max_nr_accesses
-        start, size = target.start[hot].tolist(), target.size[hot].tolist()
         low, high = self.address, self.address + self.pattern.size
-        clipped = [(max(a, low), min(a + b, high)) for a, b in zip(start, size, strict=True)]
+        clipped = [(max(a, low), min(b, high)) for a, b in hot_regions(snapshot)]
         return [(a, b) for a, b in clipped if a < b]
+
+
+def hot_regions(snapshot: Snapshot) -> Ranges:
+    """Return the regions of the one target that were accessed in at least a quarter of the samples."""
+    (target,) = snapshot.targets
+    hot = target.nr_accesses >= HOT_SHARE * snapshot.max_nr_accesses
+    start, size = target.start[hot].tolist(), target.size[hot].tolist()
+    return [(a, a + b) for a, b in zip(start, size, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,37 @@ def overlap(left: Ranges, right: Ranges) -> int:
     return sum(max(0, min(b, d) - max(a, c)) for a, b in left for c, d in right)
 
 
+def union(ranges: Ranges) -> Ranges:
+    """Join what overlaps or touches: a range that is hot in two phases counts once."""
+    joined: Ranges = []
+    for start, end in sorted(ranges):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
 def total(ranges: Ranges) -> int:
     return sum(b - a for a, b in ranges)
+
+
+def counted(
+    snapshots: Sequence[Snapshot], layout: Layout, stalls: Sequence[tuple[int, int]] = (), *, settle_s: float = 0
+) -> list[Snapshot]:
+    """Return the windows that count.
+
+    Left out are the unfinished one, the time after a move, windows of which the workload did not get to run a
+    quarter, and those three times as long as they should be: the machine was busy.
+    """
+    return [
+        each
+        for each in snapshots
+        if not each.partial
+        and (each.end_ns - each.start_ns) < 3000 * each.aggr_us
+        and layout.since_move_ns(each.start_ns) >= settle_s * SEC
+        and overlap([(each.start_ns, each.end_ns)], list(stalls)) <= HOT_SHARE * (each.end_ns - each.start_ns)
+    ]
 
 
 def score(
@@ -107,24 +138,13 @@ def score(
     warm_up: int = 20,
     settle_s: float = 0,
 ) -> Score:
-    """Compare windows with the truth.
-
-    Left out are the unfinished one, the warm-up (20 aggregations, 2 s), the time after a move, windows of which the
-    workload did not get to run a quarter, and those three times as long as they should be: the machine was busy.
-    """
-    counted = [
-        each
-        for each in snapshots[warm_up:]
-        if not each.partial
-        and (each.end_ns - each.start_ns) < 3000 * each.aggr_us
-        and layout.since_move_ns(each.start_ns) >= settle_s * SEC
-        and overlap([(each.start_ns, each.end_ns)], list(stalls)) <= HOT_SHARE * (each.end_ns - each.start_ns)
-    ]
-    pairs = [(layout.called_hot(each), layout.truth(each.start_ns, each.end_ns)) for each in counted]
+    """Compare windows with the truth; the warm-up (20 aggregations, 2 s) does not count, nor what others leave out."""
+    kept = counted(snapshots[warm_up:], layout, stalls, settle_s=settle_s)
+    pairs = [(layout.called_hot(each), layout.truth(each.start_ns, each.end_ns)) for each in kept]
     return Score(
         sum(overlap(called, true) for called, true in pairs),
         sum(total(called) for called, _ in pairs),
         sum(total(true) for _, true in pairs),
-        len(counted),
-        len(snapshots) - len(counted),
+        len(kept),
+        len(snapshots) - len(kept),
     )

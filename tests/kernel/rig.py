@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,9 @@ import numpy as np
 from damond.core import Context, Kdamond, Primitive, Snapshot, Target
 from damond.units import PAGE_SIZE
 from damond_accessbits import read_frames
-from tests.kernel.evaluate import Layout, Ranges
-from tests.kernel.workload import PATTERNS
+from tests.kernel.evaluate import Layout
+from tests.kernel.kernels import CHECKOUT
+from tests.kernel.patterns import PATTERNS, Ranges
 
 LIMIT_S = 60
 """For what should take a second, on a machine that others use too."""
@@ -81,19 +82,22 @@ class Workload:
     process: "subprocess.Popen[str]"
     layout: Layout
     stalls: Ranges = field(default_factory=list)
+    chunks: list[tuple[int, int, int, int]] = field(default_factory=list)
 
     def stop(self) -> None:
-        """End it, and take what it says about the times at which it did not get to run."""
-        self.process.terminate()
+        """End it, and take what it says: when it did not get to run, and what reading took."""
         out, _ = self.process.communicate(timeout=LIMIT_S)
-        self.stalls = [tuple(each) for each in json.loads(out)["stalls"]]
+        assert out, f"the workload has failed: status {self.process.returncode}"
+        said = json.loads(out)
+        self.stalls = [tuple(each) for each in said["stalls"]]
+        self.chunks = [tuple(each) for each in said["chunks"]]
 
 
 @contextmanager
 def workload(name: str) -> Iterator[Workload]:
     """Run a workload; it is killed at the end if it was not stopped."""
-    command = [sys.executable, str(Path(__file__).with_name("workload.py")), name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "tests.kernel.workload", name]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             said = json.loads(process.stdout.readline())
             yield Workload(process, Layout(said["pid"], said["address"], said["begin_ns"], PATTERNS[name]))
@@ -128,9 +132,9 @@ class Toucher:
 
 
 @contextmanager
-def toucher() -> Iterator[Toucher]:
-    """Run a toucher; it is killed at the end."""
-    command = [sys.executable, str(Path(__file__).with_name("toucher.py"))]
+def toucher(prefix: Sequence[str] = ()) -> Iterator[Toucher]:
+    """Run a toucher, by another program if one is given; it is killed at the end."""
+    command = [*prefix, sys.executable, str(Path(__file__).with_name("toucher.py"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             each = Toucher(process)

@@ -5,7 +5,7 @@ import pytest
 from damond_physical import Physical, PhysicalOptions
 from damond_vaddr import Vaddr, VaddrOptions
 from tests.kernel.evaluate import Score, overlap, score, total
-from tests.kernel.kernel_damon import in_guest, monitor_by_kernel
+from tests.kernel.kernel_damon import Plan, in_guest, monitor_by_kernel
 from tests.kernel.rig import check_cost, frames_of, monitor, workload
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
@@ -52,7 +52,9 @@ def test_as_good_as_the_kernel() -> None:
             pid = load.layout.pid
             attrs = page_idle().attrs({})
             found = (
-                monitor_by_kernel(pid, attrs, SECONDS) if who == "kernel" else monitor(page_idle(), [pid], SECONDS)[0]
+                monitor_by_kernel(Plan(attrs, pid), SECONDS)[0]
+                if who == "kernel"
+                else monitor(page_idle(), [pid], SECONDS)[0]
             )
             load.stop()
         scores[who] = score(found, load.layout, load.stalls)

@@ -72,6 +72,12 @@ def test_truth_of_a_window(start_s: float, expected: list[tuple[int, int]]) -> N
     assert MOVING.truth(start, start + SEC // 10) == [(BASE + a * MIB, BASE + b * MIB) for a, b in expected]
 
 
+def test_what_stays_hot_counts_once() -> None:
+    """In a window with two phases, what is hot in both of them is one range of the truth."""
+    layout = Layout(1, BASE, 0, PATTERNS["forks"])
+    assert layout.truth(int(1.95 * SEC), int(2.05 * SEC)) == [(BASE, BASE + 32 * MIB)]
+
+
 def test_windows_that_are_left_out() -> None:
     """Neither stalls, nor stretched windows, nor the time after a move, nor the warm-up count, if that is asked for."""
     good, stalled = snapshot(SEC, [(0, 16)]), snapshot(2 * SEC, [(0, 16)])

@@ -15,7 +15,7 @@ from damond_accessbits import IdleFrames, Root
 from damond_accessbits.drain import drain_lru_batches
 from damond_accessbits.words import write_words
 from damond_vaddr import Vaddr, VaddrOptions
-from tests.kernel.kernel_damon import in_guest, monitor_by_kernel
+from tests.kernel.kernel_damon import Plan, in_guest, monitor_by_kernel
 from tests.kernel.rig import LIMIT_S, Toucher, frames_of, monitor, toucher, workload
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(LIMIT_S)]
@@ -197,7 +197,7 @@ def test_kdamond_beside_us_is_refused() -> None:
             allowed.init(ctx)
             allowed.cleanup(ctx)
 
-        monitor_by_kernel(child.pid, page_idle().attrs({}), 0.2, meanwhile=try_both)
+        monitor_by_kernel(Plan(page_idle().attrs({}), child.pid), 0.2, meanwhile=try_both)
         assert len(refused) == 1
         assert "kdamonds (vaddr)" in refused[0]
         assert "echo off" in refused[0]

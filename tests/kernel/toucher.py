@@ -1,6 +1,6 @@
 """A process that maps, touches, forks and executes on command: one command per line on its input, one answer each.
 
-map SIZE [hugetlb|file|thp|readonly] -> address         touch ADDRESS STEP COUNT -> ok  (reads one byte each)
+map SIZE [hugetlb|locked|file|thp|readonly] -> address         touch ADDRESS STEP COUNT -> ok  (reads one byte each)
 write ADDRESS STEP COUNT      -> ok              exec SIZE -> address            (a new program, a new mapping)
 fork -> pid                   holes COUNT -> ok  (that many mappings with holes between)
 """
@@ -14,6 +14,7 @@ import tempfile
 import numpy as np
 
 _MAP_HUGETLB = 0x40000
+_MAP_LOCKED = 0x2000
 _MADV_HUGEPAGE = 14
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
@@ -26,7 +27,7 @@ def map_memory(size: str, kind: str = "") -> int:
             file.truncate(int(size))
             memory = mmap.mmap(file.fileno(), int(size))
     else:
-        flags = _PRIVATE | (_MAP_HUGETLB if kind == "hugetlb" else 0)
+        flags = _PRIVATE | {"hugetlb": _MAP_HUGETLB, "locked": _MAP_LOCKED}.get(kind, 0)
         prot = mmap.PROT_READ | (mmap.PROT_WRITE if kind != "readonly" else 0)
         memory = mmap.mmap(-1, int(size), flags=flags, prot=prot)
     if kind == "thp":

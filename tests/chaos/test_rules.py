@@ -1,0 +1,161 @@
+"""When a worker that died is started again, and when no more; and what is no reason to end one."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from damond.service.restart import BASE_S, CAP_S, MAX_TRIES, STABLE_S, Backoff
+from tests.chaos.conftest import STEADY, Serve
+from tests.chaos.rig import LIMIT_S, bad, frozen, synthetic, wait
+
+
+def test_delays() -> None:
+    """Each wait is twice the one before, with up to a quarter of jitter, and none is above the cap."""
+    backoff = Backoff()
+    delays = [backoff.next_delay_s(0.0) for _ in range(MAX_TRIES + 1)]
+    assert delays.pop() is None
+    for number, delay in enumerate(delays):
+        assert delay is not None
+        assert BASE_S * 2**number <= delay <= min(CAP_S, BASE_S * 2**number * 1.25)
+    assert backoff.next_delay_s(STABLE_S) is not None
+    assert backoff.tries == 1
+
+
+@pytest.mark.timeout(180)
+def test_five_tries(serve: Serve) -> None:
+    """Five tries in a row, then it has failed; 10 s of healthy running are forgiven, and those of a hang are none."""
+    served = serve(synthetic("steady0") + synthetic("stable"))
+    with served.witness() as witness:
+        served.start("loops", bad("check_accesses", "raise"))
+        # Not healthy for 3 aggregations and 2 s, then 2 s until SIGKILL: 10 s from the start, all of them hung.
+        served.start("sleeps", bad("check_accesses", "hang", aggr_interval="2s"))
+        started = time.monotonic()
+        witness.wait_for_snapshots(1, "stable")
+        os.kill(served.row("stable")["pid"], signal.SIGKILL)
+        assert served.wait_for("stable", "running")["restarts"] in (0, 1)
+        failed = served.wait_for("loops", "failed")
+        took_s = time.monotonic() - started
+        assert (failed["restarts"], failed["exit"], failed["pid"]) == (5, "exit status 70", None)
+        assert "RuntimeError: check_accesses is out of cheese" in failed["reason"]
+        delays = [each.details["delay_s"] for each in witness.events("loops") if each.event == "restarting"]
+        assert [0.5 * 2**n <= delay <= 0.5 * 2**n * 1.25 for n, delay in enumerate(delays)] == [True] * 5
+        assert sum(delays) <= took_s
+        assert witness.events("loops")[-1].event == "failed"
+        os.kill(served.row("stable")["pid"], signal.SIGKILL)  # it has run for more than 10 s by now
+        assert served.wait_for("stable", "backoff")["restarts"] == 1
+        wait(lambda: served.row("sleeps")["restarts"] == 2, lambda: served.row("sleeps"))
+        assert witness.lost("steady0") == []
+    served.end()
+
+
+def test_states(serve: Serve) -> None:
+    """Every change of state is an event, and status has the same."""
+    served = serve(synthetic("one"))
+    with served.witness() as witness, served.client() as client:
+        witness.wait_for_snapshots(1, "one")
+        assert served.row("one")["state"] == "running"
+        os.kill(served.row("one")["pid"], signal.SIGKILL)
+        assert served.wait_for("one", "backoff")["stale"]
+        client.stop("one")
+        row = served.row("one")
+        assert (row["state"], row["reason"], row["pid"]) == ("stopped", "requested", None)
+        client.start("one")
+        client.stop("one")
+        words = ["restarting", "stopped", "starting", "started", "stopping", "stopped"]
+        witness.wait(lambda _: len(witness.events("one")) >= len(words))
+        assert [each.event for each in witness.events("one")] == words
+    served.end()
+
+
+def test_terminated_by_somebody(serve: Serve) -> None:
+    """A worker that somebody else ends with SIGTERM stops cleanly, and status does not claim that it was asked to."""
+    served = serve(synthetic("one"))
+    os.kill(served.row("one")["pid"], signal.SIGTERM)
+    assert served.wait_for("one", "stopped")["reason"] == "terminated"
+    wait(lambda: served.row("one")["exit"] == "exit status 0", lambda: served.row("one"))
+    served.end()
+
+
+def test_slow_is_hung(serve: Serve) -> None:
+    """A worker that was stopped for longer than it may be silent is restarted, even if it then ends politely."""
+    served = serve(synthetic("one"))
+    pid = served.row("one")["pid"]
+    worker = psutil.Process(pid)
+    with served.witness() as witness:
+        witness.wait_for_snapshots(1, "one")
+        worker.suspend()
+        wait(lambda: "ending the worker" in served.log.read_text(), served.log.read_text)
+        worker.resume()  # SIGTERM is there already, and it obeys
+        witness.wait(lambda seen: any(each.event == "restarting" for each in seen))
+        (event,) = [each for each in witness.events("one") if each.event == "restarting"]
+        assert event.reason.endswith("the worker hung, and was ended: exit status 0")
+    assert served.wait_for("one", "running")["pid"] != pid
+    served.end()
+
+
+@pytest.mark.parametrize(
+    ("whom", "for_s"),
+    [
+        pytest.param("workers", 1.0, id="workers for 1 s"),
+        pytest.param("supervisor", 1.0, id="supervisor for 1 s"),
+        # Longer than a worker may be silent (3 aggregations of 0.1 s and 2 s): the time is the supervisor's own.
+        pytest.param("supervisor", 4.0, id="supervisor for 4 s"),
+        pytest.param("all", 4.0, id="all for 4 s"),
+    ],
+)
+def test_starved(serve: Serve, whom: str, for_s: float) -> None:
+    """Processes that get no CPU for a time are not restarted; what that cost is counted as overruns."""
+    served = serve()
+    workers = [served.row(name)["pid"] for name in STEADY]
+    pids = {"workers": workers, "supervisor": [served.process.pid], "all": [*served.family, *workers]}[whom]
+    with served.witness() as witness:
+        witness.wait_for_snapshots(1, *STEADY)
+        frozen(for_s, *pids)
+        witness.wait_for_snapshots(10, *STEADY)
+        assert witness.lost(*STEADY) == []
+        overruns = {each.context for each in witness.seen if each.overruns}
+    assert set(STEADY) <= overruns or whom == "supervisor"
+    assert [served.row(name)["pid"] for name in STEADY] == workers
+    assert all(served.row(name)["restarts"] == 0 for name in STEADY)
+    wait(lambda: all(served.row(name)["healthy"] for name in STEADY))
+    served.end()
+
+
+def test_long_pause(serve: Serve) -> None:
+    """A context that was paused for longer than a worker may be silent goes on with the same worker."""
+    served = serve(synthetic("paused") + synthetic("steady0"))
+    pid = served.row("paused")["pid"]
+    with served.witness() as witness, served.client() as client:
+        client.pause("paused")
+        witness.wait_for_snapshots(30, "steady0")
+        client.resume("paused")
+        witness.wait_for_snapshots(5, "paused")
+        assert witness.lost("paused") == []
+    assert served.row("paused")["pid"] == pid
+    served.end()
+
+
+def test_shorter_aggregation(serve: Serve) -> None:
+    """A context whose aggregation gets shorter is judged by the new interval from then on, and not for the past."""
+    served = serve(synthetic("tuned", 'aggr_interval = "30s"') + synthetic("steady0"))
+    pid = served.row("tuned")["pid"]
+    with served.witness() as witness, served.client() as client:
+        witness.wait_for_snapshots(35, "steady0")
+        client.tune("tuned", {"aggr_interval": "500ms"})
+        witness.wait_for_snapshots(2, "tuned")
+    assert served.row("tuned")["pid"] == pid
+    served.end()
+
+
+def test_stopped_while_starting(serve: Serve) -> None:
+    """SIGTERM does not wait for a worker that hangs before it is ready."""
+    hangs = '[context.hangs]\nprimitive = "bad"\noptions = {where = "init", how = "hang"}\n'
+    served = serve(synthetic("one") + hangs, names=["one"])
+    assert served.wait_for("hangs", "starting")["pid"]
+    started = time.monotonic()
+    served.end()
+    assert time.monotonic() - started < LIMIT_S / 4
+    assert "serving" not in served.log.read_text()

@@ -1,0 +1,191 @@
+"""damond beside the kernel's own DAMON: the same workloads, the same attributes, one after the other, one table.
+
+usage: python -m tests.kernel.compare [--quick] [--json] [--damo PROGRAM] [WORKLOAD ...]
+
+Each workload has a user-mode Linux of its own: with one CPU, which the workload, who watches and the kernel's
+thread share; system calls cost some ten times what they cost natively, so that accuracy is what to judge here, and
+cost only by comparison. Takes under 10 minutes; --quick (the first five workloads) takes 5.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from damond.core import Snapshot
+from damond.plugin import Registry
+from tests.kernel.evaluate import Layout, hot_regions
+from tests.kernel.guest import SKIPPED, in_guest
+from tests.kernel.kernels import UML, find, missing
+from tests.kernel.patterns import COMPARED, PAGE, QUICK, SEC, Ranges
+from tests.kernel.rig import LIMIT_S, Workload, frames_of, workload
+from tests.kernel.table import Row, as_json, make_row, render, slowdown
+from tests.kernel.watchers import ATTRS, WARM_UP_S, ByPrimitive, Damo, KernelDamon, Watched, Watcher
+
+SECONDS = 8
+"""How long each watches, after the warm-up."""
+
+_ALONE_S = 1.5
+"""How long the workload runs without anybody watching, before each."""
+
+_HEADER = (
+    f"User-mode Linux, one CPU for all; {ATTRS.sample_interval // 1000} ms / {ATTRS.aggr_interval // 1000} ms / "
+    f"{ATTRS.primitive_update_interval // 1000} ms, {ATTRS.min_nr_regions} to {ATTRS.max_nr_regions} regions; "
+    f"{SECONDS} s each"
+)
+
+_LEGEND = """\
+A region is hot from a quarter of the possible accesses on. ws err: size called hot against size that was hot (mean,
+p50, p75). cpu: of processes; kthr: of the kernel's thread. slower: time per page read against just before."""
+
+_PHYSICAL = "steady_32_of_256"
+_TIMEOUT_S = 180
+
+
+@dataclass(frozen=True)
+class Frames(Layout):
+    """Where the hot pages of a steady workload lie in physical memory; what else is hot there counts as wrong.
+
+    Attributes:
+        ranges: The frames, as addresses.
+    """
+
+    ranges: Ranges = field(default_factory=list)
+
+    def truth(self, start_ns: int, end_ns: int) -> Ranges:
+        """Return the frames: they do not move."""
+        return self.ranges
+
+    def called_hot(self, snapshot: Snapshot) -> Ranges:
+        """Return all hot regions."""
+        return hot_regions(snapshot)
+
+
+def physical_layout(layout: Layout) -> Frames:
+    """Look up the frames of what is hot."""
+    frames = [
+        frames_of(layout.pid, layout.address + start, (end - start) // PAGE) for start, end in layout.pattern.hot(0)
+    ]
+    each = np.unique(np.concatenate(frames)) * np.uint64(PAGE)
+    first = np.flatnonzero(np.diff(each, prepend=np.uint64(0)) != PAGE)
+    starts, ends = each[first].tolist(), (each[np.append(first[1:], len(each)) - 1] + np.uint64(PAGE)).tolist()
+    return Frames(layout.pid, layout.address, layout.begin_ns, layout.pattern, list(zip(starts, ends, strict=True)))
+
+
+def watchers(damo: str | None) -> list[Watcher]:
+    """List who can watch a process here: the kernel, damo if it is there, and damond's primitives."""
+    offered = Registry().primitives
+    found: list[Watcher] = [KernelDamon()]
+    if damo is not None:
+        found.append(Damo(damo))
+    if "kdamond" in offered:
+        found.append(ByPrimitive("kdamond"))
+    return [*found, ByPrimitive("vaddr", {"source": "page_idle"})]
+
+
+def physical_watchers() -> list[Watcher]:
+    return [KernelDamon("kernel DAMON paddr"), ByPrimitive("physical")]
+
+
+@contextmanager
+def _watched_by(
+    name: str, who: Sequence[Watcher], *, physical: bool, seconds: float
+) -> Iterator[tuple[Workload, Layout, list[tuple[Watcher, Watched, tuple[int, int], tuple[int, int]]]]]:
+    """Have one after the other watch the same process; yield what each found, with the times of before and during."""
+    results = []
+    with workload(name) as load:
+        layout = physical_layout(load.layout) if physical else load.layout
+        for watcher in who:
+            alone_ns = time.time_ns()
+            threading.Event().wait(_ALONE_S)
+            begin_ns = time.time_ns()
+            watched = watcher.watch(None if physical else load.layout.pid, seconds)
+            during = (begin_ns + WARM_UP_S * SEC, begin_ns + int((WARM_UP_S + seconds) * SEC))
+            results.append((watcher, watched, (alone_ns, begin_ns), during))
+        load.stop()
+    yield load, layout, results
+
+
+def compare(name: str, who: Sequence[Watcher], *, physical: bool = False, seconds: float = SECONDS) -> list[Row]:
+    """Return the rows of one workload."""
+    title = f"{name} (physical)" if physical else name
+    with _watched_by(name, who, physical=physical, seconds=seconds) as (load, layout, results):
+        return [
+            make_row(
+                (title, watcher.name),
+                watched,
+                layout,
+                load.stalls,
+                slowdown(load.chunks, before, during),
+                WARM_UP_S + seconds,
+            )
+            for watcher, watched, before, during in results
+        ]
+
+
+def inside(name: str, damo: str | None) -> list[Row]:
+    """Return the rows of one workload on this kernel, and of physical memory after one of them."""
+    rows = compare(name, watchers(damo))
+    return rows + compare(name, physical_watchers(), physical=True) if name == _PHYSICAL else rows
+
+
+def in_a_guest(name: str, damo: str | None) -> list[Row]:
+    """Do the same in a guest of its own: whose memory is not in pieces yet, and which takes nothing else down.
+
+    Raises:
+        subprocess.SubprocessError: It failed.
+    """
+    words = [sys.executable, "-m", "tests.kernel.guest", "--timeout", str(_TIMEOUT_S), "--"]
+    words += [sys.executable, "-m", "tests.kernel.compare", name, *(["--damo", damo] if damo else [])]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=_TIMEOUT_S + LIMIT_S)
+    return [Row(**each) for each in json.loads(done.stdout)]
+
+
+def compare_all(names: Sequence[str], damo: str | None) -> tuple[list[Row], list[str]]:
+    """Return the rows of all workloads, and the names of those that failed."""
+    rows: list[Row] = []
+    failed = []
+    begin = time.monotonic()
+    for name in names:
+        print(f"{time.monotonic() - begin:4.0f} s  {name}", file=sys.stderr, flush=True)
+        try:
+            rows += in_a_guest(name, damo)
+        except subprocess.SubprocessError as error:
+            print(f"compare: {name}: {error}", file=sys.stderr)
+            failed.append(name)
+    return rows, failed
+
+
+def main() -> int:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(COMPARED))
+    parser.add_argument("--quick", action="store_true", help="the first five")
+    parser.add_argument("--json", action="store_true", help="print JSON; the table goes to standard error")
+    parser.add_argument("--damo", metavar="PROGRAM", help="damo, if it is to watch, too")
+    args = parser.parse_args()
+    names = args.workloads or list(QUICK if args.quick else COMPARED)
+    if unknown := set(names) - COMPARED.keys():
+        parser.error(f"no such workload: {', '.join(sorted(unknown))}; there are {', '.join(COMPARED)}")
+    if in_guest():
+        print(json.dumps([asdict(row) for name in names for row in inside(name, args.damo)]))
+        return 0
+    if why := missing(UML):
+        print(f"compare: {why}", file=sys.stderr)
+        return SKIPPED
+    rows, failed = compare_all(names, args.damo)
+    print(f"{_HEADER}\n\n{render(rows)}\n\n{_LEGEND}", file=sys.stderr if args.json else sys.stdout)
+    if args.json:
+        print(json.dumps({"kernel": str(find(UML)), "seconds": SECONDS, "rows": as_json(rows)}, indent=1))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""Rows of the comparison: what the numbers are, what they say, and how they are printed."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from damond.core import Snapshot
+from tests.kernel.evaluate import Layout, counted, score, total
+from tests.kernel.patterns import Ranges
+from tests.kernel.watchers import Watched
+
+WORKING_SET_BAR: Final = 0.20
+"""The kernel's own selftest wants the 50th and the 75th percentile of the working set within 20 %
+(tools/testing/selftests/damon/sysfs_update_schemes_tried_regions_wss_estimation.py, Linux 6.12)."""
+
+_NOISE: Final = 0.015
+"""kdamond and the kernel's DAMON are one and the same; their F1 differed by up to 0.012 (ten workloads, one run)."""
+
+_SLOWER: Final = 0.40
+"""So did what they slowed the workload by, by up to 0.37 on all workloads but one."""
+
+_LATE: Final = 0.10
+_FEW: Final = 10
+
+HEADINGS: Final = (
+    "workload", "watched by", "prec.", "recall", "F1", "ws err", "p50", "p75", "regions", "cpu %", "kthr %", "slower",
+    "windows", "note",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One watcher on one workload. Shares are fractions of 1.
+
+    Attributes:
+        workload: Its name.
+        watcher: Its name.
+        precision: Of what it called hot, how much was.
+        recall: Of what was hot, how much it called hot.
+        f1: Both in one.
+        error: Mean error of the working set: size called hot against size that was hot.
+        error_p50: Half of the windows have at most this error.
+        error_p75: Three quarters of them have.
+        regions: Regions, on average.
+        monitor_cpu: CPU time of processes per time.
+        kernel_cpu: CPU time of the kernel's thread per time.
+        slowdown: How much longer reading took the workload than just before, on the one CPU that all share.
+        windows: Windows that count.
+        late: Samples that began late; None if nobody knows.
+    """
+
+    workload: str
+    watcher: str
+    precision: float
+    recall: float
+    f1: float
+    error: float
+    error_p50: float
+    error_p75: float
+    regions: float
+    monitor_cpu: float
+    kernel_cpu: float
+    slowdown: float
+    windows: int
+    late: float | None = None
+
+    def notes(self, kernel: "Row | None") -> str:
+        """Say where this one misses the bar, and where it is behind the kernel's DAMON, and by how much."""
+        said = []
+        if self.windows < _FEW:
+            said.append("too few windows to judge")
+        if max(self.error_p50, self.error_p75) > WORKING_SET_BAR:
+            said.append(f"working set beyond {WORKING_SET_BAR:.0%}")
+        if kernel is not None and kernel is not self:
+            if abs(self.f1 - kernel.f1) > _NOISE:
+                said.append(f"F1 {abs(self.f1 - kernel.f1):.3f} {'behind' if self.f1 < kernel.f1 else 'ahead'}")
+            if self.slowdown > kernel.slowdown + _SLOWER:
+                said.append(f"slows {self.slowdown - kernel.slowdown:.0%} more")
+        if self.late is not None and self.late > _LATE:
+            said.append(f"{self.late:.0%} of samples late")
+        return ", ".join(said)
+
+    def cells(self, kernel: "Row | None") -> tuple[str, ...]:
+        accuracy = [f"{each:.3f}" for each in (self.precision, self.recall, self.f1)]
+        errors = [f"{each:.1%}" for each in (self.error, self.error_p50, self.error_p75)]
+        cost = [f"{each:.1f}" for each in (self.regions, 100 * self.monitor_cpu, 100 * self.kernel_cpu)]
+        rest = [f"{self.slowdown:+.0%}", str(self.windows), self.notes(kernel)]
+        return (self.workload, self.watcher, *accuracy, *errors, *cost, *rest)
+
+
+def make_row(
+    names: tuple[str, str], watched: Watched, layout: Layout, stalls: Ranges, slowdown: float, span_s: float
+) -> Row:
+    """Judge what was found.
+
+    Args:
+        names: Of the workload and of the watcher.
+        watched: What was found.
+        layout: Where the truth is.
+        stalls: When the workload did not get to run.
+        slowdown: See :class:`Row`.
+        span_s: How long it was watched.
+    """
+    result = score(watched.snapshots, layout, stalls, warm_up=0)
+    errors = [_error(layout, each) for each in counted(watched.snapshots, layout, stalls)]
+    samples = sum(each.max_nr_accesses for each in watched.snapshots)
+    quartiles = statistics.quantiles(errors, n=4, method="inclusive") if len(errors) > 1 else [1.0] * 3
+    return Row(
+        *names,
+        precision=result.precision,
+        recall=result.recall,
+        f1=result.f1,
+        error=statistics.fmean(errors) if errors else 1.0,
+        error_p50=quartiles[1],
+        error_p75=quartiles[2],
+        regions=statistics.fmean(each.nr_regions for each in watched.snapshots) if watched.snapshots else 0.0,
+        monitor_cpu=watched.monitor_us / 1e6 / span_s,
+        kernel_cpu=watched.kernel_us / 1e6 / span_s,
+        slowdown=slowdown,
+        windows=result.windows,
+        late=watched.overruns / samples if samples and watched.overruns else None,
+    )
+
+
+def _error(layout: Layout, snapshot: Snapshot) -> float:
+    true = total(layout.truth(snapshot.start_ns, snapshot.end_ns))
+    return abs(total(layout.called_hot(snapshot)) - true) / max(true, 1)
+
+
+def slowdown(chunks: Sequence[tuple[int, int, int, int]], before: tuple[int, int], during: tuple[int, int]) -> float:
+    """Compare what a page took: medians over chunks, which a few that somebody else disturbed do not move."""
+
+    def cost(span: tuple[int, int]) -> float:
+        inside = [each for each in chunks if span[0] <= each[0] and each[1] <= span[1] and each[3]]
+        return statistics.median(reading / pages for _, _, reading, pages in inside) if inside else 0.0
+
+    return cost(during) / cost(before) - 1 if cost(before) else 0.0
+
+
+def render(rows: Sequence[Row]) -> str:
+    """Lay out the table; the kernel's row of a workload is what the others are compared with."""
+    kernels = {row.workload: row for row in rows if row.watcher.startswith("kernel")}
+    lines = [HEADINGS, *(row.cells(kernels.get(row.workload)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = (0, 1, len(widths) - 1)
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at in left else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the rows as they are written to JSON: with their notes."""
+    kernels = {row.workload: row for row in rows if row.watcher.startswith("kernel")}
+    return [{**asdict(row), "note": row.notes(kernels.get(row.workload))} for row in rows]
