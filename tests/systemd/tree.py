@@ -20,7 +20,6 @@ HERE: Final = Path(__file__).parent
 SUITE: Final = "trixie"
 """Debian 13: systemd 257 (Type=notify-reload came with 253, Debian 12 has 252) and Python 3.13."""
 PYTHON: Final = "3.13"
-MIRROR: Final = "http://deb.debian.org/debian"
 PACKAGES: Final = ("systemd", "systemd-sysv", "python3", "python3-venv", "make")
 PLATFORMS: Final = ("manylinux2014_x86_64", "manylinux_2_27_x86_64", "manylinux_2_28_x86_64")
 
@@ -106,7 +105,7 @@ def _cached(name: str, make: Any) -> Path:
 def _debootstrap(place: Path) -> None:
     if shutil.which("debootstrap") is None:
         raise NotHere("no debootstrap here: apt-get install debootstrap")
-    _run(["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(place), MIRROR])
+    _run(["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(place)])
 
 
 def _download(place: Path) -> None:
