@@ -15,6 +15,8 @@ from damond_accessbits.root import Root
 _MODULES: Final = ("damon_stat", "damon_reclaim", "damon_lru_sort")
 _THREAD: Final = re.compile(r"kdamond\.\d+")
 _KTHREADD: Final = 2
+_PF_EXITING: Final = 0x4
+"""Flag of threads that end, in field 9 of /proc/PID/stat (include/linux/sched.h, Linux 6.12)."""
 _KDAMONDS: Final = "sys/kernel/mm/damon/admin/kdamonds"
 
 
@@ -102,8 +104,14 @@ def _threads(root: Root) -> Iterator[tuple[int, str]]:
     children = root.read_word(f"proc/{_KTHREADD}/task/{_KTHREADD}/children").split()
     for pid in children or _children_by_stat(root):
         name = root.read_word(f"proc/{pid}/comm")
-        if _THREAD.fullmatch(name):
+        if _THREAD.fullmatch(name) and not _exiting(root, pid):
             yield int(pid), name
+
+
+def _exiting(root: Root, pid: str) -> bool:
+    """Say whether a thread has done its work: whoever stops one may be back before it is off the list."""
+    flags = root.read_word(f"proc/{pid}/stat").rpartition(")")[2].split()[6:7]
+    return bool(flags) and bool(int(flags[0]) & _PF_EXITING)
 
 
 def _children_by_stat(root: Root) -> Iterator[str]:

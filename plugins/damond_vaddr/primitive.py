@@ -128,10 +128,11 @@ class Vaddr(Primitive):
     def prepare_access_checks(self, ctx: Context) -> None:
         """Choose a page in every region and make it look not accessed."""
         live = self._live(ctx)
-        self._opened.prepare(ctx, live)
+        # Before the pass, not behind its back: it goes by the regions that it was prepared for.
         for target, process in live:
             if process.lost_memory:
                 _fit(ctx, target, process)
+        self._opened.prepare(ctx, live)
 
     def check_accesses(self, ctx: Context) -> int:
         """Count accesses; see :meth:`damond.core.Primitive.check_accesses`."""

@@ -203,9 +203,6 @@ def test_stopped_and_killed_in_the_middle() -> None:
 
 
 @pytest.mark.kernel
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="Vaddr.prepare_access_checks fits regions behind a pass's back"
-)
 def test_exec_between_two_passes_keeps_the_context() -> None:
     """A target that has called execve(2) since the last pass ends nothing: the pass that notices counts no access."""
     with toucher() as child:
