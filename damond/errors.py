@@ -77,7 +77,7 @@ class InvalidAttrsError(DamondError, ValueError):
     field = ""
 
     def __init__(self, field: str, value: object, reason: str, *, hint: str = "") -> None:
-        super().__init__(f"{field} = {value}: {reason}", hint=hint)
+        super().__init__(f"{field} = {value}: {reason}", hint=hint or f"change {field}, or what it contradicts")
         self.field = field
 
 

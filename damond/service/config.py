@@ -218,19 +218,15 @@ def _context_problems(name: str, table: Any, config: Config | None, registry: Re
             parse_options(primitive, registry.primitive(primitive).Options, options)
         except DamondError as error:
             yield f"{where}: {error}"
-    if config is not None:
-        try:
-            Attrs(**config.context[name].spec(name if _named(name) else "x", config.defaults.given()).attrs)  # type: ignore[arg-type]
-        except DamondError as error:
-            yield f"{where}: {error}"
-
-
-def _named(name: str) -> bool:
+    # By itself, so that a fault elsewhere in the file hides nothing of this one.
+    given = {key: value for key, value in table.items() if key in ATTRS}
+    defaults = {} if config is None else config.defaults.given()
     try:
-        check_name(name)
-    except DamondError:
-        return False
-    return True
+        Attrs(**{**defaults, **AttrsTable.model_validate(given).given()})  # type: ignore[arg-type]
+    except DamondError as error:
+        yield f"{where}: {error}"
+    except pydantic.ValidationError:
+        return  # told by the check of the whole
 
 
 def explain(error: pydantic.ValidationError, model: type[BaseModel]) -> list[str]:
