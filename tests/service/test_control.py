@@ -101,11 +101,16 @@ def test_start_by_table(client: Client) -> None:
     client.stop("third")
 
 
+def wait_for_snapshots(client: Client, count: int) -> None:
+    """Wait until the context has published that many snapshots; a summary comes with the first."""
+    for snapshot in subscribe("first", runtime_dir=client.endpoints.directory):
+        if snapshot.origin.seq >= count - 1:
+            return
+
+
 def test_snapshot_and_replay(client: Client) -> None:
     """The newest message of every kind, and what is kept of a worker's snapshots, without a gap."""
-    for snapshot in subscribe("first", runtime_dir=client.endpoints.directory):
-        if snapshot.origin.seq >= 2:
-            break
+    wait_for_snapshots(client, 3)
     newest = client.snapshot("first")
     assert isinstance(newest, Snapshot)
     assert newest.origin is not None
@@ -119,6 +124,7 @@ def test_snapshot_and_replay(client: Client) -> None:
 @pytest.mark.parametrize("how", ["for", "async for"])
 def test_late_joiner(client: Client, how: str) -> None:
     """Who joins late may begin with the newest of every topic; what follows has no gap and nothing twice."""
+    wait_for_snapshots(client, 2)
     subscription = subscribe(
         "first", kinds=("snapshot", "summary", "event"), newest_first=True, runtime_dir=client.endpoints.directory
     )
