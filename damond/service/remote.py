@@ -15,12 +15,11 @@ from zmq.auth.thread import ThreadAuthenticator
 from damond.core.context import check_name
 from damond.errors import ConfigError
 from damond.service.control import limit
-from damond.service.hub import MAX_SUBSCRIPTION_SZ
+from damond.service.hub import MAX_SUBSCRIPTION_SZ, SNDHWM
 from damond.stream.subscriber import RCVHWM
 
 SERVER: Final = "server"
 """Name of the supervisor's own key pair in the directory of keys."""
-_SNDHWM: Final = 256
 
 
 def make_keys(directory: Path, name: str) -> tuple[Path, Path]:
@@ -67,11 +66,18 @@ def _serve_curve(socket: "zmq.Socket[bytes] | zmq.asyncio.Socket", pair: tuple[b
 class RemoteStream:
     """Forwards the local stream to authorised clients on a TCP address.
 
+    Args:
+        local: The local stream.
+        address: To forward it to.
+        pair: Keys of this service.
+        authorized: Directory with the clients' keys.
+        welcome: What every subscriber is told when it is connected.
+
     Raises:
         ConfigError: The address can't be used.
     """
 
-    def __init__(self, local: str, address: str, pair: tuple[bytes, bytes], authorized: Path) -> None:
+    def __init__(self, local: str, address: str, pair: tuple[bytes, bytes], authorized: Path, welcome: bytes) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._auth = ThreadAuthenticator(self._context)
         self._auth.start()
@@ -80,8 +86,9 @@ class RemoteStream:
         for each in (xsub, xpub):
             each.setsockopt(zmq.LINGER, 0)
         xsub.setsockopt(zmq.RCVHWM, RCVHWM)
-        xpub.setsockopt(zmq.SNDHWM, _SNDHWM)
+        xpub.setsockopt(zmq.SNDHWM, SNDHWM)
         xpub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SZ)  # else the hub would disconnect all of us for one of them
+        xpub.setsockopt(zmq.XPUB_WELCOME_MSG, welcome)
         _serve_curve(xpub, pair)
         xsub.connect(local)
         _bind(xpub, address)

@@ -103,7 +103,8 @@ class Service:
         if pair is None or remote.authorized is None:
             return
         if remote.stream:
-            stream = RemoteStream(runtime.endpoints.stream, remote.stream, pair, remote.authorized)
+            local, welcome = runtime.endpoints.stream, self._supervisor.welcome
+            stream = RemoteStream(local, remote.stream, pair, remote.authorized, welcome)
             self._remotes.append(stream)
             stack.callback(stream.close)
         if remote.query:

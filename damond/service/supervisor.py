@@ -19,13 +19,15 @@ from damond.errors import DamondError, NotRunningError, UnknownNameError, UsageE
 from damond.plugin import Registry, parse_options
 from damond.service.contexts import Contexts
 from damond.service.follow import FOLLOW_EVERY_S, Command, follow, with_targets
-from damond.service.hub import Hub
+from damond.service.hub import SNDHWM, Hub
 from damond.service.launch import LauncherProcess
 from damond.service.managed import ManagedContext
 from damond.service.privileges import Identity, describe
 from damond.service.runtime_dir import RuntimeDir
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.service.status import describe_context, never_started
+from damond.stream import welcome
+from damond.stream.welcome import Welcome
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Supervisor:
         registry: As given.
         launcher: The parent of the workers.
         hub: The stream.
+        welcome: What every subscriber is told when it is connected.
     """
 
     def __init__(
@@ -78,6 +81,9 @@ class Supervisor:
         self._restarts = restarts
         self._host = socket.gethostname()
         self._started_ns = time.time_ns()
+        self.welcome = welcome.encode(
+            Welcome(version=__version__, host=self._host, pid=os.getpid(), started_ns=self._started_ns, queue=SNDHWM)
+        )
 
     async def __aenter__(self) -> Self:
         await self.launcher.__aenter__()
@@ -85,7 +91,7 @@ class Supervisor:
             if self._identity is not None:
                 self._identity.assume()
             with self._runtime.binding("stream", shared=True):
-                self.hub = Hub(self._runtime.endpoints, self._host)
+                self.hub = Hub(self._runtime.endpoints, self._host, self.welcome)
         except BaseException:
             await self.launcher.__aexit__()
             raise

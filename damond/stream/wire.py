@@ -13,6 +13,19 @@ body        one msgpack map with string keys. Unknown keys are to be ignored. Ti
 The keys of the bodies are the fields of :class:`damond.core.Snapshot` (with ``targets`` as a list of maps whose
 columns ``start``, ``size``, ``nr_accesses`` and ``age`` are equally long lists), :class:`damond.core.Summary`
 (percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host`` in all of them.
+
+Besides, who subscribes to ``welcome.damon.v1`` gets one message as soon as it is connected, and again whenever it is
+connected anew: a welcome, in **one** frame (libzmq sends no other, ZMQ_XPUB_WELCOME_MSG):
+
+==========  ==============================================================================================
+topic       ASCII ``welcome.damon.v1``, and one zero byte
+body        one msgpack map: ``schema`` (1), ``version`` of damond, ``host``, ``pid`` and ``started_ns`` of the
+            supervisor, ``queue`` (messages that may wait for one reader; what is more is lost to it), ``kinds``
+==========  ==============================================================================================
+
+It is the first message of a connection: all before it is lost, and all after it is in seq. It says "connected", not
+"subscribed": subscriptions travel the other way at the same time, and may be in force some microseconds later. Who
+subscribes to everything (the empty topic) gets it too, and has to tell it by its number of frames.
 """
 
 import struct
