@@ -14,8 +14,9 @@ status      -                                        all that is known of superv
 start       names and/or contexts (name -> table     names that run now; all or none
             as in the configuration), exclusive
 stop        names                                    names
-tune        context, attrs, add_targets,             nothing; the context goes on, its results are converted
-            remove_targets
+tune        context, attrs (intervals as texts with  nothing; the context goes on, its results are converted
+            their unit, or numbers: microseconds),
+            add_targets, remove_targets
 pause       context                                  nothing; sampling rests, what was counted is delivered
 resume      context                                  nothing
 snapshot    context, kind                            frames of the newest message (topic, header, body) or nil;
@@ -245,7 +246,8 @@ class ControlServer:
         return args.names
 
     async def _tune(self, args: _TuneArgs) -> None:
-        attrs = _validated("tune: attrs", config.AttrsTable, args.attrs).given()
+        texts = {key: f"{each}us" if _is_usec(key, each) else each for key, each in args.attrs.items()}
+        attrs = _validated("tune: attrs", config.AttrsTable, texts).given()
         await self._supervisor.tune(args.context, attrs, add=args.add_targets, remove=args.remove_targets)
 
     async def _pause(self, args: _ContextArgs) -> None:
@@ -296,6 +298,10 @@ def _validated(what: str, model: type[_Model], given: Mapping[str, Any]) -> _Mod
         return model.model_validate(given)
     except pydantic.ValidationError as error:
         raise UsageError(f"{what}: {'; '.join(config.explain(error, model))}") from error
+
+
+def _is_usec(name: str, value: str | int) -> bool:
+    return name.endswith("_interval") and isinstance(value, int)
 
 
 def _is_deep(value: Any) -> bool:
