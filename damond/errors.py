@@ -54,13 +54,13 @@ class UsageError(DamondError):
 
 
 class InvalidUnitError(DamondError, ValueError):
-    """A text is no interval or no size."""
+    """What was given is no interval or no size."""
 
     code = "invalid_unit"
     errno = errno.EINVAL
     exit_code = os.EX_USAGE
 
-    def __init__(self, text: str, reason: str, *, hint: str) -> None:
+    def __init__(self, text: object, reason: str, *, hint: str) -> None:
         super().__init__(f"{text!r} {reason}", hint=hint)
 
 

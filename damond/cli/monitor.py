@@ -100,7 +100,7 @@ def _check(registry: Registry, primitive: str, pids: Sequence[int], line: Sequen
     """
     if pids and line:
         raise UsageError("both a PID and a COMMAND", hint="give one of them")
-    needs_process = primitive == "auto" or registry.primitive(primitive).process_targets
+    needs_process = registry.watches_processes(primitive)
     if needs_process and not pids and not line:
         raise UsageError("nothing to monitor", hint="damond monitor PID, or damond monitor -- COMMAND ARG...")
     if (line or pids) and not needs_process:

@@ -124,7 +124,7 @@ class Primitive(ABC):
         Raises:
             InvalidAttrsError: What was asked for contradicts itself.
         """
-        return Attrs(**given)  # type: ignore[arg-type]
+        return Attrs.fitting(given)
 
     def init(self, ctx: Context) -> None:
         """Make the regions of targets that have none yet; open what is needed.

@@ -16,7 +16,8 @@ import psutil
 from damond import __version__
 from damond.core import Attrs
 from damond.errors import DamondError, NotRunningError, UnknownNameError, UsageError
-from damond.plugin import Registry, parse_options
+from damond.plugin import Registry
+from damond.service.checks import target_problems
 from damond.service.contexts import Contexts
 from damond.service.follow import FOLLOW_EVERY_S, Command, follow, with_targets
 from damond.service.hub import SNDHWM, Hub
@@ -184,10 +185,15 @@ class Supervisor:
             UnknownNameError: Primitive or option.
             InvalidOptionError: The value of an option.
             InvalidAttrsError: Attributes that contradict each other.
+            UsageError: It watches processes, and none is given.
         """
-        if spec.primitive != "auto" and ":" not in spec.primitive:
-            parse_options(spec.primitive, self.registry.primitive(spec.primitive).Options, spec.options)
-        Attrs(**spec.attrs)  # type: ignore[arg-type]
+        if ":" not in spec.primitive:
+            for problem in self.registry.option_problems(spec.primitive, spec.options):
+                raise problem
+            given = {"targets": spec.targets, "select": spec.select or spec.waits_for_targets, "command": spec.command}
+            for problem in target_problems(self.registry, spec.primitive, [key for key, each in given.items() if each]):
+                raise problem
+        Attrs.fitting(spec.attrs)
 
     async def stop(self, names: Sequence[str]) -> None:
         """Stop contexts; those of them that have ended by themselves are no error.

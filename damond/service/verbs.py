@@ -148,7 +148,8 @@ class Verbs:
         return args.names
 
     async def _tune(self, args: _TuneArgs) -> None:
-        attrs = _validated("tune: attrs", config.AttrsTable, args.attrs).given()
+        texts = {key: f"{each}us" if _is_usec(key, each) else each for key, each in args.attrs.items()}
+        attrs = _validated("tune: attrs", config.AttrsTable, texts).given()
         await self._supervisor.tune(args.context, attrs, add=args.add_targets, remove=args.remove_targets)
 
     async def _pause(self, args: _ContextArgs) -> None:
@@ -199,3 +200,7 @@ def _validated(what: str, model: type[_Model], given: Mapping[str, Any]) -> _Mod
         return model.model_validate(given)
     except pydantic.ValidationError as error:
         raise UsageError(f"{what}: {'; '.join(config.explain(error, model))}") from error
+
+
+def _is_usec(name: str, value: str | int) -> bool:
+    return name.endswith("_interval") and isinstance(value, int)

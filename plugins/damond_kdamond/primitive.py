@@ -19,9 +19,6 @@ from damond_vaddr.process import Process
 _UPDATE_US: Final = 1_000_000
 """damo's default; the kernel's is 60 s. For processes only: memory of a machine seldom comes and goes."""
 
-_SAMPLES_PER_AGGR: Final = 10
-"""Where only the sampling interval is given, and 100 ms would be too short."""
-
 
 class KdamondVaddr(Primitive):
     """Has processes monitored by a kdamond of the kernel; the id of a target is a pid.
@@ -51,11 +48,8 @@ class KdamondVaddr(Primitive):
         return probe(root)
 
     def attrs(self, given: Mapping[str, int]) -> Attrs:
-        """Look at mappings every second where nothing else is said; keep some samples in an aggregation."""
-        chosen: dict[str, Any] = {"primitive_update_interval": self._update_us, **given}
-        if "sample_interval" in given and "aggr_interval" not in given:
-            chosen["aggr_interval"] = max(Attrs().aggr_interval, _SAMPLES_PER_AGGR * given["sample_interval"])
-        attrs = Attrs(**chosen)
+        """Look at mappings every second where nothing else is said."""
+        attrs = Attrs.fitting(given, primitive_update_interval=self._update_us)
         if self.options.intervals_goal is not None:
             self.options.intervals_goal.check(attrs)
         return attrs

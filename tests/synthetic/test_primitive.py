@@ -111,7 +111,7 @@ def test_counts_follow_the_truth() -> None:
 def test_time_is_virtual(interval: int) -> None:
     """Time is the number of samples: what pulses every second does so in samples, however fast they come."""
     attrs = Attrs(sample_interval=Usec(interval), aggr_interval=Usec(interval), min_nr_regions=3)
-    primitive, ctx = make(attrs, size=3 * PAGE, tracks=({"temporal": "square", "period": 1_000_000},))
+    primitive, ctx = make(attrs, size=3 * PAGE, tracks=({"temporal": "square", "period": "1s"},))
     half = 500_000 // interval
     seen = []
     for _ in range(4):
