@@ -1,7 +1,9 @@
 """What a record holds, as values."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from damond.core import Mapping
 
 GapReason = Literal["lost", "restarted", "silent", "clock", "damaged"]
 
@@ -51,20 +53,6 @@ class Gap:
     reason: GapReason
 
 
-class Mapping(NamedTuple):
-    """Neighbouring mappings of one name.
-
-    Attributes:
-        start: First address. Bytes.
-        end: First address behind. Bytes.
-        name: For people: ``[heap]``, ``libc.so.6``, ``anonymous``.
-    """
-
-    start: int
-    end: int
-    name: str
-
-
 @dataclass(frozen=True, slots=True)
 class MappingsAt:
     """What a process had mapped from some time on.
@@ -90,11 +78,10 @@ class MemoryAt:
         time_ns: When, Unix time. Nanoseconds.
         pid: The process.
         target_id: The target.
-        vsz_bytes: Address space (VmSize). Bytes.
-        rss_bytes: Resident (VmRSS). Bytes.
-        pss_bytes: Resident, what is shared divided by those who share it (Pss of smaps_rollup); None where it was not
-            read. Bytes.
-        limit_bytes: The least ``memory.max`` of its cgroup and those above it; None where there is none. Bytes.
+        vsz_bytes: As in :class:`damond.core.ProcessMemory`, and so are the others. Bytes.
+        rss_bytes: Bytes.
+        pss_bytes: Bytes, or None.
+        limit_bytes: Bytes, or None.
     """
 
     time_ns: int

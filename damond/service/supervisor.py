@@ -337,7 +337,9 @@ class Supervisor:
             return None
         summary = wire.decode(frames)
         newest = wire.decode(self.hub.newest.get(wire.topic(name, "snapshot"), frames))
-        return {**wire.to_map(summary, self._host), "end_ns": getattr(newest, "end_ns", 0)}
+        row = {**wire.to_map(summary, self._host), "end_ns": getattr(newest, "end_ns", 0)}
+        row.pop("memory", None)  # with its mappings it is larger than all the rest
+        return row
 
 
 def _forward_stderr(raw: bytes) -> None:
