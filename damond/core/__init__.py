@@ -9,7 +9,7 @@ from damond.core.context import Callback, Context
 from damond.core.kdamond import Clock, Kdamond, Sink, StopSource
 from damond.core.primitive import NoOptions, Primitive, Probe, SourceProbe, Window
 from damond.core.regions import MIN_REGION_SZ, AddrRange, Region, Regions
-from damond.core.snapshot import Origin, Snapshot, Summary, TargetSnapshot, summarize
+from damond.core.snapshot import Mapping, Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot, summarize
 from damond.core.target import Target
 
 __all__ = [
@@ -20,10 +20,12 @@ __all__ = [
     "Clock",
     "Context",
     "Kdamond",
+    "Mapping",
     "NoOptions",
     "Origin",
     "Primitive",
     "Probe",
+    "ProcessMemory",
     "Region",
     "Regions",
     "Sink",

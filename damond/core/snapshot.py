@@ -1,8 +1,8 @@
 """What one aggregation found, and what it sums up to."""
 
-from collections.abc import Mapping
+from collections import abc
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -117,6 +117,44 @@ class Snapshot:
         return sum(int(target.size[target.nr_accesses > 0].sum()) for target in self.targets)
 
 
+class Mapping(NamedTuple):
+    """A stretch of addresses that a process has mapped: neighbouring mappings of one name.
+
+    Attributes:
+        start: First address. Bytes.
+        end: First address behind. Bytes.
+        name: For people: ``[heap]``, ``libc.so.6``, ``anonymous``.
+    """
+
+    start: int
+    end: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessMemory:
+    """How much memory the process behind a target has, and where.
+
+    Attributes:
+        target_id: The target.
+        pid: The process.
+        vsz_bytes: Address space (VmSize). Bytes.
+        rss_bytes: Resident (VmRSS). Bytes.
+        pss_bytes: Resident, what is shared divided by those who share it (Pss of smaps_rollup), as it was when it was
+            last read; None where it was not. Bytes.
+        limit_bytes: The least ``memory.max`` of its cgroup and those above it; None where there is none. Bytes.
+        mappings: What it has mapped, sorted by address, disjoint; () where that could not be read.
+    """
+
+    target_id: int
+    pid: int
+    vsz_bytes: int
+    rss_bytes: int
+    pss_bytes: int | None = None
+    limit_bytes: int | None = None
+    mappings: tuple[Mapping, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """A context in a few numbers, as the kernel's DAMON_STAT gives them.
@@ -132,6 +170,7 @@ class Summary:
         nr_regions: Regions of all targets.
         checks_per_s: Access checks per second.
         cpu_fraction: CPU time of the worker per time, 0.01 = 1 % of one CPU.
+        memory: The memory of the processes behind the targets, as far as it is known.
         origin: Where it came from, if it came over the stream.
     """
 
@@ -140,10 +179,11 @@ class Summary:
     total_bytes: int
     accessed_bytes: int
     bandwidth_bps: int
-    idle_ms: Mapping[int, int] = field(default_factory=dict)
+    idle_ms: abc.Mapping[int, int] = field(default_factory=dict)
     nr_regions: int
     checks_per_s: float
     cpu_fraction: float
+    memory: tuple[ProcessMemory, ...] = ()
     origin: Origin | None = None
 
 

@@ -55,7 +55,9 @@ def _newest(name: str, hub: Hub, host: str) -> dict[str, Any] | None:
         return None
     summary = wire.decode(frames)
     newest = wire.decode(hub.newest.get(wire.topic(name, "snapshot"), frames))
-    return {**wire.to_map(summary, host), "end_ns": getattr(newest, "end_ns", 0)}
+    row = {**wire.to_map(summary, host), "end_ns": getattr(newest, "end_ns", 0)}
+    row.pop("memory", None)  # with its mappings it is larger than all the rest
+    return row
 
 
 def _process(pid: int) -> dict[str, Any]:

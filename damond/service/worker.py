@@ -11,16 +11,17 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
 import numpy as np
 import zmq
 
-from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot, Target, summarize
+from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot, Target, TargetSnapshot, summarize
 from damond.errors import DamondError, NotPermittedError, PluginError, UnreachableError, UsageError
 from damond.plugin import Registry, parse_options
+from damond.service.footprint import FootprintReader
 from damond.service.link import Link, LinkClosedError, wait_readable
 from damond.service.spec import ContextSpec
 from damond.stream.publisher import Publisher
@@ -106,6 +107,7 @@ class Reporter:
         self._name = name
         self._publisher = publisher
         self._link = link
+        self._footprint = FootprintReader()
         self._summary_due_ns = 0
         self._span_ns = self._checks = self._cpu_us = 0
 
@@ -133,6 +135,7 @@ class Reporter:
             attrs=asdict(ctx.attrs),
             pids=[target.pid for target in ctx.targets if target.pid is not None],
         )
+        self._footprint.look(_processes(ctx.targets))
 
     def tuned(self, ctx: Context, old: Attrs) -> None:
         """Report that the attributes have changed."""
@@ -143,6 +146,7 @@ class Reporter:
     def aggregated(self, snapshot: Snapshot) -> None:
         """Publish a snapshot, and a summary when one is due: costs in it are those since the last one."""
         self._publisher.publish(snapshot)
+        self._footprint.look(_processes(snapshot.targets))
         self._span_ns += snapshot.end_ns - snapshot.start_ns
         self._checks += snapshot.checks
         self._cpu_us += snapshot.cpu_us
@@ -155,9 +159,14 @@ class Reporter:
             summarize(snapshot),
             checks_per_s=self._checks * USEC_PER_SEC / span_us,
             cpu_fraction=self._cpu_us / span_us,
+            memory=self._footprint.latest(),
         )
         self._publisher.publish(summary)
         self._span_ns = self._checks = self._cpu_us = 0
+
+
+def _processes(targets: Iterable[Target | TargetSnapshot]) -> list[tuple[int, int]]:
+    return [(each.id, each.pid) for each in targets if each.pid is not None]
 
 
 def _import_named(path: str) -> Any:

@@ -14,10 +14,6 @@ The keys of the bodies are the fields of :class:`damond.core.Snapshot` (with ``t
 columns ``start``, ``size``, ``nr_accesses`` and ``age`` are equally long lists), :class:`damond.core.Summary`
 (percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host`` in all of them.
 
-Besides, who subscribes to ``welcome.damon.v1`` gets one message as soon as it is connected, and again whenever it is
-connected anew: a welcome, in **one** frame (libzmq sends no other, ZMQ_XPUB_WELCOME_MSG):
-
-==========  ==============================================================================================
 topic       ASCII ``welcome.damon.v1``, and one zero byte
 body        one msgpack map: ``schema`` (1), ``version`` of damond, ``host``, ``pid`` and ``started_ns`` of the
             supervisor, ``queue`` (messages that may wait for one reader; what is more is lost to it), ``kinds``
@@ -26,6 +22,16 @@ body        one msgpack map: ``schema`` (1), ``version`` of damond, ``host``, ``
 It is the first message of a connection: all before it is lost, and all after it is in seq. It says "connected", not
 "subscribed": subscriptions travel the other way at the same time, and may be in force some microseconds later. Who
 subscribes to everything (the empty topic) gets it too, and has to tell it by its number of frames.
+=======
+``memory`` of a summary may be missing. It is a list of maps with the keys of :class:`damond.core.ProcessMemory`;
+``mappings`` is a map of equally long lists: ``start``, ``end`` and ``name``, an index into its list ``names``. At most
+every 5 s, bounded in size (:mod:`damond.service.footprint`), and whole each time: who joins late or lost one needs no
+other.
+
+Besides, who subscribes to ``welcome.damon.v1`` gets one message as soon as it is connected, and again whenever it is
+connected anew: a welcome, in **one** frame (libzmq sends no other, ZMQ_XPUB_WELCOME_MSG):
+
+==========  =======================================================================================
 """
 
 import struct
@@ -36,7 +42,8 @@ from typing import Any, Final, Literal
 import msgpack
 import numpy as np
 
-from damond.core import Origin, Snapshot, Summary, TargetSnapshot
+from damond.core import Mapping as Mapped
+from damond.core import Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot
 from damond.core.context import check_name
 from damond.errors import InvalidNameError, ProtocolError
 
@@ -50,7 +57,10 @@ Frames = Sequence[bytes]
 _HEADER: Final = struct.Struct(">QQ")
 NR_FRAMES: Final = 3
 _SNAPSHOT_KEYS: Final = tuple(name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "origin"))
-_SUMMARY_KEYS: Final = tuple(name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "origin"))
+_SUMMARY_KEYS: Final = tuple(
+    name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "memory", "origin")
+)
+_MEMORY_KEYS: Final = tuple(name for name in ProcessMemory.__dataclass_fields__ if name != "mappings")
 _COLUMNS: Final = {"start": np.uint64, "size": np.uint64, "nr_accesses": np.uint32, "age": np.uint32}
 
 
@@ -135,6 +145,8 @@ def to_map(message: Message, host: str) -> dict[str, Any]:
     elif isinstance(message, Summary):
         body = {name: getattr(message, name) for name in _SUMMARY_KEYS}
         body["idle_ms"] = {str(percentile): idle for percentile, idle in message.idle_ms.items()}
+        if message.memory:
+            body["memory"] = [_memory_map(each) for each in message.memory]
     else:
         body = {
             "context": message.context,
@@ -144,6 +156,14 @@ def to_map(message: Message, host: str) -> dict[str, Any]:
             "details": dict(message.details),
         }
     return {"schema": SCHEMA, "host": host, **body}
+
+
+def _memory_map(memory: ProcessMemory) -> dict[str, Any]:
+    codes: dict[str, int] = {}
+    rows = [(start, end, codes.setdefault(name, len(codes))) for start, end, name in memory.mappings]
+    start, end, code = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [])
+    body = {name: getattr(memory, name) for name in _MEMORY_KEYS}
+    return {**body, "mappings": {"start": start, "end": end, "name": code, "names": list(codes)}}
 
 
 def encode(message: Message, host: str, epoch: int, seq: int) -> list[bytes]:
@@ -174,7 +194,7 @@ def decode(frames: Frames, *, missed: int = 0, skipped: int = 0, restarted: bool
             raise ProtocolError(f"schema {body['schema']} instead of {SCHEMA}", hint="update the reader")
         origin = Origin(host=body["host"], epoch=epoch, seq=seq, missed=missed, skipped=skipped, restarted=restarted)
         return _from_map(kind, body, origin)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, msgpack.UnpackException) as error:
         raise ProtocolError(f"a {kind} that can't be read: {type(error).__name__}: {error}") from error
 
 
@@ -189,6 +209,7 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
         return Summary(
             **{name: body[name] for name in _SUMMARY_KEYS},
             idle_ms={int(percentile): idle for percentile, idle in body["idle_ms"].items()},
+            memory=tuple(map(_memory, body.get("memory", ()))),
             origin=origin,
         )
     return Event(
@@ -198,6 +219,15 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
         reason=body["reason"],
         details=body["details"],
         origin=origin,
+    )
+
+
+def _memory(body: Mapping[str, Any]) -> ProcessMemory:
+    mappings, names = body["mappings"], body["mappings"]["names"]
+    rows = zip(mappings["start"], mappings["end"], mappings["name"], strict=True)
+    return ProcessMemory(
+        **{name: body[name] for name in _MEMORY_KEYS},
+        mappings=tuple(Mapped(start, end, names[code]) for start, end, code in rows),
     )
 
 

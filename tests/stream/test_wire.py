@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damond.core import Snapshot, Summary, TargetSnapshot
+from damond.core import Mapping, ProcessMemory, Snapshot, Summary, TargetSnapshot
 from damond.errors import ProtocolError
 from damond.stream import wire
 
@@ -99,6 +99,33 @@ def test_round_trip(message: wire.Message) -> None:
     assert decoded.origin is not None
     assert (decoded.origin.host, decoded.origin.epoch, decoded.origin.seq) == ("host1", 3, 4)
     assert replace(decoded, origin=None) == message
+
+
+MEMORY = ProcessMemory(
+    target_id=7,
+    pid=4242,
+    vsz_bytes=1 << 40,
+    rss_bytes=1 << 20,
+    pss_bytes=None,
+    limit_bytes=1 << 30,
+    mappings=(Mapping(0x1000, 0x3000, "libc.so.6"), Mapping(0x3000, 0x4000, ""), Mapping(0x8000, 0x9000, "libc.so.6")),
+)
+
+
+def test_memory_of_processes_survives() -> None:
+    """A summary carries it, each name once; whoever knows no such key reads the rest."""
+    sent = replace(SUMMARY, memory=(MEMORY, replace(MEMORY, target_id=8, mappings=())))
+    frames = wire.encode(sent, "h", 1, 1)
+    got = wire.decode(frames)
+    assert isinstance(got, Summary)
+    assert got.memory == sent.memory
+    assert msgpack.unpackb(frames[2])["memory"][0]["mappings"] == {
+        "start": [0x1000, 0x3000, 0x8000],
+        "end": [0x3000, 0x4000, 0x9000],
+        "name": [0, 1, 0],
+        "names": ["libc.so.6", ""],
+    }
+    assert "memory" not in msgpack.unpackb(wire.encode(SUMMARY, "h", 1, 1)[2])
 
 
 @given(rows=st.lists(st.tuples(U64, U64, U32, U32), max_size=20), epoch=U64, seq=U64)
