@@ -97,9 +97,15 @@ def rasterise(
         everything: Draw all that was monitored instead of the hottest.
     """
     ranges = whole(peak) if everything else hottest(peak)
-    areas = _place(ranges, nr_addrs)
     time_ns = np.linspace(0, slices[-1].end_ns - slices[0].start_ns, nr_times + 1).astype(np.int64)
-    share = _shares(slices, time_ns + slices[0].start_ns)
+    time_ns += slices[0].start_ns
+    areas = place(ranges, nr_addrs)
+    return assemble(target_id, cells(slices, target_id, areas, time_ns), time_ns, areas, peak)
+
+
+def cells(slices: Sequence[Slice], target_id: int, areas: Sequence[Area], time_ns: NDArray[np.int64]) -> Floats:
+    """Compute the matrix of a :class:`Heatmap`: a row between each two neighbouring times, a column for each cell."""
+    share = _shares(slices, time_ns)
     accessed = np.zeros((len(slices), sum(area.nr_cells for area in areas)))
     weight = np.zeros_like(accessed)
     for area in areas:
@@ -107,20 +113,22 @@ def rasterise(
         for row, each in enumerate(slices):
             accessed[row, columns], weight[row, columns] = each.targets.get(target_id, EMPTY).integrate(area.edges())
     monitored = share @ weight
-    heat = np.full(monitored.shape, np.nan)
+    heat: Floats = np.full(monitored.shape, np.nan)
     np.divide(share @ accessed, monitored, out=heat, where=monitored > 0)
-    return Heatmap(
-        target_id,
-        np.minimum(heat, 1.0),
-        time_ns + slices[0].start_ns,
-        areas,
-        folds(peak, ranges),
-        round(sum(monitored_in(peak, each.start, each.end) for each in ranges)),
-    )
+    return np.minimum(heat, 1.0, out=heat)
 
 
-def _place(ranges: Sequence[AddrRange], nr_addrs: int) -> tuple[Area, ...]:
-    """Share the columns out by size."""
+def assemble(
+    target_id: int, heat: Floats, time_ns: NDArray[np.int64], areas: tuple[Area, ...], peak: Profile
+) -> Heatmap:
+    """Put a heat map together; the peak says what was monitored besides what is drawn."""
+    drawn_bytes = round(sum(monitored_in(peak, each.start, each.end) for each in areas))
+    ranges = [AddrRange(each.start, each.end) for each in areas]
+    return Heatmap(target_id, heat, time_ns, areas, folds(peak, ranges), drawn_bytes)
+
+
+def place(ranges: Sequence[AddrRange], nr_addrs: int) -> tuple[Area, ...]:
+    """Share the columns of a matrix out by size, at least one for each range."""
     areas, first = [], 0
     for each, nr_cells in zip(ranges, distribute(nr_addrs, [each.size for each in ranges]), strict=True):
         areas.append(Area(each.start, each.end, first, nr_cells))

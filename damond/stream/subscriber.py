@@ -128,7 +128,7 @@ class Subscriber(_Base):
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
         try:
-            _connect(self._socket, endpoint, topics(contexts, self._kinds), connect)
+            connect_socket(self._socket, endpoint, topics(contexts, self._kinds), connect)
         except BaseException:
             self.close()
             raise
@@ -201,7 +201,7 @@ class AsyncSubscriber(_Base):
         self._context = zmq.asyncio.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
         try:
-            _connect(self._socket, endpoint, topics(contexts, self._kinds), connect)
+            connect_socket(self._socket, endpoint, topics(contexts, self._kinds), connect)
         except BaseException:
             self.close()
             raise
@@ -249,12 +249,13 @@ class AsyncSubscriber(_Base):
         self.close()
 
 
-def _connect(
+def connect_socket(
     socket: "zmq.Socket[bytes] | zmq.asyncio.Socket",
     endpoint: str,
     subscriptions: Iterable[bytes],
     connect: Connect | None,
 ) -> None:
+    """Connect the reading end: with its limits, and again by itself whenever the supervisor comes back."""
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RCVHWM, RCVHWM)
     socket.setsockopt(zmq.RECONNECT_IVL, 100)
