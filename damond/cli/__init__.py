@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "watch": "Follow a context of the running service.",
     "keys": "Make a key pair for the network.",
     "plugins": "List the plugins that were found.",
+    "bench": "Measure how accurate damond is, and at which cost.",
     "doctor": "Say what works on this machine, and what would help.",
 }
 """Name and short help, so that neither ``--help`` nor completion imports the commands themselves."""
