@@ -48,7 +48,9 @@ class Program:
                     stderr=self._output,
                 )
             except OSError as error:
-                raise UsageError(f"{self._line[0]}: can't be started: {error.strerror}") from error
+                raise UsageError(
+                    f"{self._line[0]}: can't be started: {error.strerror}", hint="name an executable"
+                ) from error
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -283,7 +283,9 @@ class ControlServer:
 
     async def _reload(self, _: _NoArgs) -> dict[str, Any]:
         if self.reload is None:
-            raise UsageError("this supervisor has no configuration file to read again")
+            raise UsageError(
+                "this supervisor has no configuration file to read again", hint="stop and start its contexts instead"
+            )
         return await self.reload()
 
     async def _shutdown(self, _: _NoArgs) -> None:
@@ -297,7 +299,10 @@ def _validated(what: str, model: type[_Model], given: Mapping[str, Any]) -> _Mod
     try:
         return model.model_validate(given)
     except pydantic.ValidationError as error:
-        raise UsageError(f"{what}: {'; '.join(config.explain(error, model))}") from error
+        raise UsageError(
+            f"{what}: {'; '.join(config.explain(error, model))}",
+            hint="'python3 -m pydoc damond.service.control' lists the arguments of every verb",
+        ) from error
 
 
 def _is_usec(name: str, value: str | int) -> bool:
@@ -348,5 +353,7 @@ def _parse(frames: list[bytes]) -> dict[str, Any]:
     if not isinstance(request_id, int | str | None) or len(str(request_id)) > _MAX_ID_SZ:
         raise ProtocolError("a request whose id is neither a number nor a short text", hint="count your requests")
     if not isinstance(request.get("verb"), str) or not isinstance(args, dict):
-        raise ProtocolError("a request without a verb (text) or with args that are no map")
+        raise ProtocolError(
+            "a request without a verb (text) or with args that are no map", hint="send {v, id, verb, args}"
+        )
     return request

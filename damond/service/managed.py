@@ -161,7 +161,9 @@ class ManagedContext:
         """
         await self.settled.wait()
         if self._ready_s is None or self.state == "failed":
-            raise self.error or NotRunningError(f"{self.spec.name} was stopped before it was ready")
+            raise self.error or NotRunningError(
+                f"{self.spec.name} was stopped before it was ready", hint=f"damond start {self.spec.name}"
+            )
 
     async def stop(self, reason: str = "requested") -> None:
         """End the worker: ask, then SIGTERM, then SIGKILL; the wait after SIGKILL alone has no limit."""
@@ -305,7 +307,10 @@ class ManagedContext:
         self._cancel_timer()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(WorkerFailedError(f"{self.spec.name}: the worker ended: {handle.describe_exit()}"))
+                ended = WorkerFailedError(
+                    f"{self.spec.name}: the worker ended: {handle.describe_exit()}", hint="'damond status' says why"
+                )
+                answer.set_exception(ended)
         if self.state == "stopping":
             said = "" if handle.status == os.EX_OK else f" ({handle.describe_exit()})"
             self._become("stopped", f"{self.reason}{said}")

@@ -12,7 +12,9 @@ body        one msgpack map with string keys. Unknown keys are to be ignored. Ti
 
 The keys of the bodies are the fields of :class:`damond.core.Snapshot` (with ``targets`` as a list of maps whose
 columns ``start``, ``size``, ``nr_accesses`` and ``age`` are equally long lists), :class:`damond.core.Summary`
-(percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host`` in all of them.
+(percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host`` in all of them. Keys
+whose fields have a default may be left out: ``unknown`` of a snapshot (0), ``reason`` ("") and ``details`` ({}) of an
+event.
 """
 
 import struct
@@ -38,6 +40,8 @@ _HEADER: Final = struct.Struct(">QQ")
 NR_FRAMES: Final = 3
 _SNAPSHOT_KEYS: Final = tuple(name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "origin"))
 _SUMMARY_KEYS: Final = tuple(name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "origin"))
+_TOPIC_HINT: Final = "a topic is damon.v1.CONTEXT.KIND; the address may be that of another program"
+_WRITER_HINT: Final = "whatever writes to this stream must keep to its format: 'python3 -m pydoc damond.stream.wire'"
 _COLUMNS: Final = {"start": np.uint64, "size": np.uint64, "nr_accesses": np.uint32, "age": np.uint32}
 
 
@@ -88,10 +92,10 @@ def parse_topic(raw: bytes) -> tuple[str, str]:
         text = raw.decode("ascii")
         context, kind = text.removeprefix(PREFIX).rsplit(".", 1)
         if not text.startswith(PREFIX) or kind not in KINDS:
-            raise ProtocolError(f"{raw!r} is no topic of wire version 1")
+            raise ProtocolError(f"{raw!r} is no topic of wire version 1", hint=_TOPIC_HINT)
         return check_name(context), kind
     except (ValueError, InvalidNameError) as error:
-        raise ProtocolError(f"{raw!r} is no topic of wire version 1") from error
+        raise ProtocolError(f"{raw!r} is no topic of wire version 1", hint=_TOPIC_HINT) from error
 
 
 def header(epoch: int, seq: int) -> bytes:
@@ -106,7 +110,7 @@ def parse_header(raw: bytes) -> tuple[int, int]:
         ProtocolError: It is no header.
     """
     if len(raw) != _HEADER.size:
-        raise ProtocolError(f"a header of {len(raw)} bytes instead of {_HEADER.size}")
+        raise ProtocolError(f"a header of {len(raw)} bytes instead of {_HEADER.size}", hint=_WRITER_HINT)
     epoch, seq = _HEADER.unpack(raw)
     return epoch, seq
 
@@ -152,7 +156,7 @@ def decode(frames: Frames, *, missed: int = 0, skipped: int = 0, restarted: bool
         ProtocolError: The frames are no message of wire version 1.
     """
     if len(frames) != NR_FRAMES:
-        raise ProtocolError(f"a message of {len(frames)} frames instead of {NR_FRAMES}")
+        raise ProtocolError(f"a message of {len(frames)} frames instead of {NR_FRAMES}", hint=_WRITER_HINT)
     _, kind = parse_topic(frames[0])
     epoch, seq = parse_header(frames[1])
     try:
@@ -162,19 +166,21 @@ def decode(frames: Frames, *, missed: int = 0, skipped: int = 0, restarted: bool
         origin = Origin(host=body["host"], epoch=epoch, seq=seq, missed=missed, skipped=skipped, restarted=restarted)
         return _from_map(kind, body, origin)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, msgpack.UnpackException) as error:
-        raise ProtocolError(f"a {kind} that can't be read: {type(error).__name__}: {error}") from error
+        raise ProtocolError(
+            f"a {kind} that can't be read: {type(error).__name__}: {error}", hint=_WRITER_HINT
+        ) from error
 
 
 def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
     if kind == "snapshot":
         return Snapshot(
-            **{name: body[name] for name in _SNAPSHOT_KEYS},
+            **{name: body[name] for name in _SNAPSHOT_KEYS if name in body},
             targets=tuple(map(_target, body["targets"])),
             origin=origin,
         )
     if kind == "summary":
         return Summary(
-            **{name: body[name] for name in _SUMMARY_KEYS},
+            **{name: body[name] for name in _SUMMARY_KEYS if name in body},
             idle_ms={int(percentile): idle for percentile, idle in body["idle_ms"].items()},
             origin=origin,
         )
@@ -182,8 +188,8 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
         context=body["context"],
         time_ns=body["time_ns"],
         event=body["event"],
-        reason=body["reason"],
-        details=body["details"],
+        reason=body.get("reason", ""),
+        details=body.get("details", {}),
         origin=origin,
     )
 
@@ -191,5 +197,5 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
 def _target(body: Mapping[str, Any]) -> TargetSnapshot:
     columns: dict[str, Any] = {name: np.array(body[name], dtype) for name, dtype in _COLUMNS.items()}
     if len({len(column) for column in columns.values()}) != 1:
-        raise ProtocolError("the columns of a target are not equally long")
+        raise ProtocolError("the columns of a target are not equally long", hint=_WRITER_HINT)
     return TargetSnapshot(id=body["id"], pid=body["pid"], **columns)
