@@ -175,7 +175,9 @@ class Client:
             try:
                 reply = msgpack.unpackb(dealer.recv())
             except (ValueError, msgpack.UnpackException) as error:
-                raise ProtocolError(f"a reply that is not msgpack: {error}") from error
+                raise ProtocolError(
+                    f"a reply that is not msgpack: {error}", hint="is it a supervisor of damond that answers there?"
+                ) from error
             if reply["id"] in (request_id, None):
                 break
         if reply["ok"]:

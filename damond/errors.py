@@ -189,7 +189,8 @@ class ConfigError(DamondError):
     problems: tuple[str, ...] = ()
 
     def __init__(self, message: str, problems: Sequence[str] = (), *, hint: str = "") -> None:
-        super().__init__("\n".join([message, *(f"  - {problem}" for problem in problems)]), hint=hint)
+        rows = [f"  - {problem}".replace("\n", "\n    ") for problem in problems]
+        super().__init__("\n".join([message, *rows]), hint=hint)
         self.problems = tuple(problems)
 
 

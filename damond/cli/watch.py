@@ -46,7 +46,8 @@ def command(name: str | None, runtime_dir: Path | None, *, as_json: bool) -> Non
         name = names[0]
     kinds: tuple[str, ...] = ("snapshot",) if as_json else ("snapshot", "event")
     subscription = subscribe(*([name] if name else []), kinds=kinds, latest=not as_json, runtime_dir=directory)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is given back
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.default_int_handler)  # so that the terminal is given back
     try:
         with subscription.open() as subscriber:
             messages = with_silence(subscriber, Endpoints(directory).path("stream"))

@@ -42,7 +42,8 @@ def evenly_split(whole: AddrRange, nr_pieces: int, min_region_sz: int = MIN_REGI
     piece = align_down(whole.size // nr_pieces, min_region_sz) if nr_pieces > 0 else 0
     if piece == 0:
         raise InvalidRegionError(
-            f"[{whole.start:#x}, {whole.end:#x}) can't be cut into {nr_pieces} pieces of at least {min_region_sz} bytes"
+            f"[{whole.start:#x}, {whole.end:#x}) can't be cut into {nr_pieces} pieces of {min_region_sz} bytes or more",
+            hint="ask for fewer pieces, but one at least",
         )
     starts = range(whole.start, whole.end - piece + 1, piece)
     return [AddrRange(start, start + piece) for start in starts[:-1]] + [AddrRange(starts[-1], whole.end)]

@@ -104,7 +104,7 @@ def attrs_problems(given: Mapping[str, int]) -> Iterator[InvalidAttrsError]:
         reason = f"must be at most {MAX_NR_REGIONS}"
         yield InvalidAttrsError("max_nr_regions", most, reason, hint="the kernel's default is 1000")
     sample, aggr = given.get("sample_interval", 0), given.get("aggr_interval", MAX_INTERVAL)
-    if aggr < sample:
+    if 1 <= aggr < sample:
         reason = f"must not be shorter than sample_interval, {_words(sample)}"
         hint = "lengthen aggr_interval, or shorten sample_interval"
         yield InvalidAttrsError("aggr_interval", _words(aggr), reason, hint=hint)

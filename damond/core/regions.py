@@ -14,6 +14,9 @@ from damond.units import PAGE_SIZE
 MIN_REGION_SZ: Final = PAGE_SIZE
 """The least size of a region, and the alignment of all (DAMON_MIN_REGION). Bytes."""
 
+ADDRESS_LIMIT: Final = 2**64
+"""Addresses are below this: they are columns of uint64."""
+
 Addrs = NDArray[np.uint64]
 Counts = NDArray[np.uint32]
 
@@ -23,15 +26,18 @@ class AddrRange:
     """A half-open range of addresses ``[start, end)``. Bytes.
 
     Raises:
-        InvalidRegionError: The range is empty or negative.
+        InvalidRegionError: The range is empty, negative or beyond all addresses.
     """
 
     start: int
     end: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end:
-            raise InvalidRegionError(f"[{self.start:#x}, {self.end:#x}) is no address range: start must be below end")
+        if not 0 <= self.start < self.end < ADDRESS_LIMIT:
+            raise InvalidRegionError(
+                f"[{self.start:#x}, {self.end:#x}) is no address range",
+                hint="start must be below end, and both from 0 to 2**64 - 1",
+            )
 
     @property
     def size(self) -> int:

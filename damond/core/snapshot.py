@@ -94,7 +94,7 @@ class Snapshot:
     max_nr_accesses: int
     granularity: int
     checks: int
-    unknown: int
+    unknown: int = 0
     cpu_us: int
     overruns: int
     partial: bool

@@ -145,7 +145,9 @@ class ManagedContext:
         """
         await self.settled.wait()
         if not self.health.is_ready or self.state == "failed":
-            raise self.life.error or NotRunningError(f"{self.spec.name} was stopped before it was ready")
+            raise self.life.error or NotRunningError(
+                f"{self.spec.name} was stopped before it was ready", hint=f"damond start {self.spec.name}"
+            )
 
     async def stop(self, reason: str = "requested") -> None:
         """End the worker: ask, then SIGTERM, then SIGKILL; the wait after SIGKILL alone has no limit."""

@@ -43,7 +43,9 @@ def _checked(request: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(request_id, int | str | None) or len(str(request_id)) > _MAX_ID_SZ:
         raise ProtocolError("a request whose id is neither a number nor a short text", hint="count your requests")
     if not isinstance(request.get("verb"), str) or not isinstance(args, dict):
-        raise ProtocolError("a request without a verb (text) or with args that are no map")
+        raise ProtocolError(
+            "a request without a verb (text) or with args that are no map", hint="send {v, id, verb, args}"
+        )
     return request
 
 

@@ -60,4 +60,5 @@ class Requests:
         """Take note that the worker has ended: nothing more will be answered."""
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(WorkerFailedError(f"{self._name}: the worker ended: {how}"))
+                ended = WorkerFailedError(f"{self._name}: the worker ended: {how}", hint="'damond status' says why")
+                answer.set_exception(ended)

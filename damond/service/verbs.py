@@ -185,7 +185,9 @@ class Verbs:
 
     async def _reload(self, _: _NoArgs) -> dict[str, Any]:
         if self.reload is None:
-            raise UsageError("this supervisor has no configuration file to read again")
+            raise UsageError(
+                "this supervisor has no configuration file to read again", hint="stop and start its contexts instead"
+            )
         return await self.reload()
 
     async def _shutdown(self, _: _NoArgs) -> None:
@@ -199,7 +201,10 @@ def _validated(what: str, model: type[_Model], given: Mapping[str, Any]) -> _Mod
     try:
         return model.model_validate(given)
     except pydantic.ValidationError as error:
-        raise UsageError(f"{what}: {'; '.join(config.explain(error, model))}") from error
+        raise UsageError(
+            f"{what}: {'; '.join(config.explain(error, model))}",
+            hint="'python3 -m pydoc damond.service.control' lists the arguments of every verb",
+        ) from error
 
 
 def _is_usec(name: str, value: str | int) -> bool:

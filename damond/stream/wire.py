@@ -12,17 +12,10 @@ body        one msgpack map with string keys. Unknown keys are to be ignored. Ti
 
 The keys of the bodies are the fields of :class:`damond.core.Snapshot` (with ``targets`` as a list of maps whose
 columns ``start``, ``size``, ``nr_accesses`` and ``age`` are equally long lists), :class:`damond.core.Summary`
-(percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host`` in all of them.
+(percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host`` in all of them. Keys
+whose fields have a default may be left out: ``unknown`` of a snapshot (0), ``reason`` ("") and ``details`` ({}) of an
+event.
 
-topic       ASCII ``welcome.damon.v1``, and one zero byte
-body        one msgpack map: ``schema`` (1), ``version`` of damond, ``host``, ``pid`` and ``started_ns`` of the
-            supervisor, ``queue`` (messages that may wait for one reader; what is more is lost to it), ``kinds``
-==========  ==============================================================================================
-
-It is the first message of a connection: all before it is lost, and all after it is in seq. It says "connected", not
-"subscribed": subscriptions travel the other way at the same time, and may be in force some microseconds later. Who
-subscribes to everything (the empty topic) gets it too, and has to tell it by its number of frames.
-=======
 ``memory`` of a summary may be missing. It is a list of maps with the keys of :class:`damond.core.ProcessMemory`;
 ``mappings`` is a map of equally long lists: ``start``, ``end`` and ``name``, an index into its list ``names``. At most
 every 5 s, bounded in size (:mod:`damond.service.footprint`), and whole each time: who joins late or lost one needs no
@@ -31,7 +24,15 @@ other.
 Besides, who subscribes to ``welcome.damon.v1`` gets one message as soon as it is connected, and again whenever it is
 connected anew: a welcome, in **one** frame (libzmq sends no other, ZMQ_XPUB_WELCOME_MSG):
 
-==========  =======================================================================================
+==========  ==============================================================================================
+topic       ASCII ``welcome.damon.v1``, and one zero byte
+body        one msgpack map: ``schema`` (1), ``version`` of damond, ``host``, ``pid`` and ``started_ns`` of the
+            supervisor, ``queue`` (messages that may wait for one reader; what is more is lost to it), ``kinds``
+==========  ==============================================================================================
+
+It is the first message of a connection: all before it is lost, and all after it is in seq. It says "connected", not
+"subscribed": subscriptions travel the other way at the same time, and may be in force some microseconds later. Who
+subscribes to everything (the empty topic) gets it too, and has to tell it by its number of frames.
 """
 
 import struct
@@ -61,6 +62,8 @@ _SUMMARY_KEYS: Final = tuple(
     name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "memory", "origin")
 )
 _MEMORY_KEYS: Final = tuple(name for name in ProcessMemory.__dataclass_fields__ if name != "mappings")
+_TOPIC_HINT: Final = "a topic is damon.v1.CONTEXT.KIND; the address may be that of another program"
+_WRITER_HINT: Final = "whatever writes to this stream must keep to its format: 'python3 -m pydoc damond.stream.wire'"
 _COLUMNS: Final = {"start": np.uint64, "size": np.uint64, "nr_accesses": np.uint32, "age": np.uint32}
 
 
@@ -111,10 +114,10 @@ def parse_topic(raw: bytes) -> tuple[str, str]:
         text = raw.decode("ascii")
         context, kind = text.removeprefix(PREFIX).rsplit(".", 1)
         if not text.startswith(PREFIX) or kind not in KINDS:
-            raise ProtocolError(f"{raw!r} is no topic of wire version 1")
+            raise ProtocolError(f"{raw!r} is no topic of wire version 1", hint=_TOPIC_HINT)
         return check_name(context), kind
     except (ValueError, InvalidNameError) as error:
-        raise ProtocolError(f"{raw!r} is no topic of wire version 1") from error
+        raise ProtocolError(f"{raw!r} is no topic of wire version 1", hint=_TOPIC_HINT) from error
 
 
 def header(epoch: int, seq: int) -> bytes:
@@ -129,7 +132,7 @@ def parse_header(raw: bytes) -> tuple[int, int]:
         ProtocolError: It is no header.
     """
     if len(raw) != _HEADER.size:
-        raise ProtocolError(f"a header of {len(raw)} bytes instead of {_HEADER.size}")
+        raise ProtocolError(f"a header of {len(raw)} bytes instead of {_HEADER.size}", hint=_WRITER_HINT)
     epoch, seq = _HEADER.unpack(raw)
     return epoch, seq
 
@@ -185,7 +188,7 @@ def decode(frames: Frames, *, missed: int = 0, skipped: int = 0, restarted: bool
         ProtocolError: The frames are no message of wire version 1.
     """
     if len(frames) != NR_FRAMES:
-        raise ProtocolError(f"a message of {len(frames)} frames instead of {NR_FRAMES}")
+        raise ProtocolError(f"a message of {len(frames)} frames instead of {NR_FRAMES}", hint=_WRITER_HINT)
     _, kind = parse_topic(frames[0])
     epoch, seq = parse_header(frames[1])
     try:
@@ -195,19 +198,21 @@ def decode(frames: Frames, *, missed: int = 0, skipped: int = 0, restarted: bool
         origin = Origin(host=body["host"], epoch=epoch, seq=seq, missed=missed, skipped=skipped, restarted=restarted)
         return _from_map(kind, body, origin)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, msgpack.UnpackException) as error:
-        raise ProtocolError(f"a {kind} that can't be read: {type(error).__name__}: {error}") from error
+        raise ProtocolError(
+            f"a {kind} that can't be read: {type(error).__name__}: {error}", hint=_WRITER_HINT
+        ) from error
 
 
 def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
     if kind == "snapshot":
         return Snapshot(
-            **{name: body[name] for name in _SNAPSHOT_KEYS},
+            **{name: body[name] for name in _SNAPSHOT_KEYS if name in body},
             targets=tuple(map(_target, body["targets"])),
             origin=origin,
         )
     if kind == "summary":
         return Summary(
-            **{name: body[name] for name in _SUMMARY_KEYS},
+            **{name: body[name] for name in _SUMMARY_KEYS if name in body},
             idle_ms={int(percentile): idle for percentile, idle in body["idle_ms"].items()},
             memory=tuple(map(_memory, body.get("memory", ()))),
             origin=origin,
@@ -216,8 +221,8 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
         context=body["context"],
         time_ns=body["time_ns"],
         event=body["event"],
-        reason=body["reason"],
-        details=body["details"],
+        reason=body.get("reason", ""),
+        details=body.get("details", {}),
         origin=origin,
     )
 
@@ -234,5 +239,5 @@ def _memory(body: Mapping[str, Any]) -> ProcessMemory:
 def _target(body: Mapping[str, Any]) -> TargetSnapshot:
     columns: dict[str, Any] = {name: np.array(body[name], dtype) for name, dtype in _COLUMNS.items()}
     if len({len(column) for column in columns.values()}) != 1:
-        raise ProtocolError("the columns of a target are not equally long")
+        raise ProtocolError("the columns of a target are not equally long", hint=_WRITER_HINT)
     return TargetSnapshot(id=body["id"], pid=body["pid"], **columns)

@@ -110,4 +110,7 @@ def _valid_areas(given: Sequence[tuple[int, int]], problems: list[str]) -> Seque
 
 def _raise(problems: Sequence[str]) -> None:
     if problems:
-        raise InvalidOptionError("\n  - ".join(["synthetic: what can't be used of the options:", *problems]))
+        raise InvalidOptionError(
+            "\n  - ".join(["synthetic: what can't be used of the options:", *problems]),
+            hint="mend what is listed; 'python3 -m pydoc damond_synthetic.track_options' explains every key",
+        )

@@ -151,6 +151,33 @@ def test_unknown_keys_are_ignored() -> None:
 
 GOOD = wire.encode(snapshot(), "h", 1, 1)
 
+DESIGNED = (
+    *("schema", "context", "host", "primitive", "start_ns", "end_ns", "sample_us", "aggr_us", "update_us"),
+    *("min_nr_regions", "max_nr_regions", "max_nr_accesses", "granularity", "checks", "cpu_us", "overruns", "partial"),
+    "targets",
+)
+"""What version 1 asks of a writer of snapshots; the rest may be left out."""
+
+
+def test_a_writer_of_the_least() -> None:
+    """A writer that sends the keys of version 1 alone is understood: what it leaves out is nothing."""
+    body = {name: msgpack.unpackb(GOOD[2])[name] for name in DESIGNED}
+    decoded = wire.decode([*GOOD[:2], msgpack.packb(body)])
+    assert replace(decoded, origin=None) == snapshot(unknown=0, targets=decoded.targets)
+    event = {"schema": 1, "context": "web", "host": "h", "time_ns": 9, "event": "stopped"}
+    decoded = wire.decode([wire.topic("web", "event"), GOOD[1], msgpack.packb(event)])
+    assert isinstance(decoded, wire.Event)
+    assert (decoded.reason, decoded.details) == ("", {})
+
+
+@pytest.mark.parametrize("name", DESIGNED)
+def test_what_a_writer_must_send(name: str) -> None:
+    """A key of version 1 that is missing makes it no message, and the error names the key."""
+    body = {key: value for key, value in msgpack.unpackb(GOOD[2]).items() if key != name}
+    with pytest.raises(ProtocolError, match=name) as caught:
+        wire.decode([*GOOD[:2], msgpack.packb(body)])
+    assert caught.value.hint
+
 
 def changed(**changes: object) -> bytes:
     """The body of a good snapshot with some keys replaced."""
