@@ -87,7 +87,7 @@ class Kdamond:
             Exception: Whatever the primitive or a callback raises. ``Primitive.cleanup`` has been called then.
         """
         try:
-            self._primitive.init(self.ctx)
+            self._init()
             self._sink.started(self.ctx, self._primitive)
             if self._callback(self.ctx.callback.before_start):
                 self.end_reason = "callback"
@@ -101,6 +101,18 @@ class Kdamond:
         finally:
             self._primitive.cleanup(self.ctx)
         return self.end_reason
+
+    def _init(self) -> None:
+        """Have the primitive begin; targets that were found, and may be gone, join as they do while it runs."""
+        targets = self.ctx.targets
+        found = [target for target in targets if target.found]
+        if not found or type(self._primitive).retarget is Primitive.retarget:
+            self._primitive.init(self.ctx)
+            return
+        targets[:] = [target for target in targets if not target.found]
+        self._primitive.init(self.ctx)
+        targets += found
+        self._primitive.retarget(self.ctx)
 
     def _loop(self) -> None:
         ctx, primitive = self.ctx, self._primitive

@@ -24,11 +24,6 @@ FOLLOW_EVERY_S: Final = 1.0
 _COMMAND_GRACE_S: Final = 5.0
 
 
-def follows(spec: ContextSpec) -> bool:
-    """Whether the targets of a context change by themselves."""
-    return spec.select is not None or spec.children
-
-
 def choose(
     spec: ContextSpec,
     processes: Iterable[Mapping[str, Any]],
@@ -44,28 +39,35 @@ def choose(
 
 async def with_targets(spec: ContextSpec, ours: Iterable[int]) -> ContextSpec:
     """Fill in the targets that a context that is about to start has."""
-    if not follows(spec):
+    if not spec.follows:
         return spec
     processes = await asyncio.to_thread(scan)
     given = [each.id for each in spec.targets]
     found = choose(spec, processes, given, (), ours)
-    # A pid that was named and is not there is for the worker to refuse.
-    return replace(spec, targets=tuple(map(TargetSpec, dict.fromkeys([*given, *found]))))
+    more = [TargetSpec(each, found=True) for each in found if each not in given]
+    return replace(spec, targets=(*spec.targets, *more))
 
 
 async def follow(contexts: Iterable[ManagedContext], ours: Iterable[int]) -> None:
     """Bring the targets of running contexts up to date."""
-    running = [each for each in contexts if each.state == "running" and not each.paused and follows(each.spec)]
+    running = [each for each in contexts if each.state == "running" and not each.paused and each.spec.follows]
     if not running:
         return
     processes = await asyncio.to_thread(scan)
     for each in running:
         ids = choose(each.spec, processes, each.roots, each.target_ids, ours)
         if set(ids) != set(each.target_ids) and each.state == "running":
-            gone, new = set(each.target_ids) - set(ids), set(ids) - set(each.target_ids)
-            _log.info("%s: targets: %s new, %s gone", each.spec.name, sorted(new) or "none", sorted(gone) or "none")
-            with contextlib.suppress(DamondError):  # told in status: the worker has ended or hangs
-                await each.retarget(ids)
+            await _retarget(each, ids)
+
+
+async def _retarget(context: ManagedContext, ids: list[int]) -> None:
+    try:
+        await context.retarget(ids, "selected", found=True)
+    except UsageError as error:
+        _log.warning("%s: targets stay as they are: %s", context.spec.name, error)
+        context.target_ids = ids  # said once: the primitive would say the same again
+    except DamondError as error:
+        _log.debug("%s: %s", context.spec.name, error)  # told in status: the worker has ended or hangs
 
 
 _PR_SET_PDEATHSIG: Final = 1

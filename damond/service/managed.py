@@ -5,11 +5,9 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
-
-import psutil
 
 from damond.errors import DamondError, NotRunningError, WorkerFailedError, from_code
 from damond.service.ending import make_end
@@ -19,6 +17,7 @@ from damond.service.launch import LauncherProcess
 from damond.service.life import Announce, Life
 from damond.service.requests import Requests
 from damond.service.restart import Backoff
+from damond.service.selector import is_alive
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.units import USEC_PER_SEC
 
@@ -46,7 +45,8 @@ class ManagedContext:
         health: Whether its snapshots arrive in time.
         paused: Whether sampling rests.
         handle: The worker of the moment, or the last one.
-        target_ids: What is watched now.
+        target_ids: What it was told to watch.
+        watched: What of that its worker watches now; targets end by themselves, or can't be watched.
         roots: Targets that were given, not found: they stay while they live.
         command: The program that was started for it, or None.
         started: Facts from the last ``started``: primitive, granularity, attributes.
@@ -71,6 +71,7 @@ class ManagedContext:
         self.started: dict[str, Any] = {}
         self.settled = asyncio.Event()
         self.target_ids = [each.id for each in spec.targets]
+        self.watched: list[int] = []
         self.command: Program | None = None
         self.roots: list[int] = []
         self.backoff = Backoff()
@@ -91,7 +92,7 @@ class ManagedContext:
 
     async def _pause_again(self) -> None:
         with contextlib.suppress(DamondError):  # the worker has died again, which is told as such
-            await self.request("pause", paused=True)
+            await self.pause(paused=True, reason="its worker has been restarted")
 
     def enter(self) -> None:
         """Take the place of a context that is about to start: its name is in use from now on."""
@@ -186,16 +187,32 @@ class ManagedContext:
             raise NotRunningError(f"{self.spec.name} is {self.state}", hint="'damond status' shows what runs")
         await self._requests.ask(handle, kind, self._interval_s("sample_interval"), **args)
 
-    async def retarget(self, ids: list[int]) -> None:
-        """Replace the targets; those that stay keep their regions and ages. A worker that restarts gets these too.
+    async def pause(self, *, paused: bool, reason: str = "requested") -> None:
+        """Let sampling rest, or go on; a worker that restarts rests too.
 
         Raises:
-            DamondError: The primitive can't, or as :meth:`request`.
+            DamondError: As :meth:`request`.
         """
-        await self.request("targets", ids=ids)
+        await self.request("pause", paused=paused, reason=reason)
+        self.paused = paused
+
+    async def retarget(self, ids: list[int], reason: str, added: Sequence[int] = (), *, found: bool = False) -> None:
+        """Replace the targets; those that stay keep their regions and ages. A worker that restarts gets these too.
+
+        Args:
+            ids: All that are to be watched from now on.
+            reason: Why: ``requested`` or ``selected``.
+            added: Those of them that must be there.
+            found: Whether new ones were found, and may be gone by now.
+
+        Raises:
+            DamondError: The primitive can't, or one of ``added`` can't be watched, or as :meth:`request`.
+        """
+        await self.request("targets", ids=ids, added=list(added), reason=reason)
         self.target_ids = ids
         kept = {each.id: each for each in self.spec.targets}
-        self.spec = replace(self.spec, targets=tuple(kept.get(each, TargetSpec(each)) for each in ids))
+        targets = tuple(kept.get(each, TargetSpec(each, found=found)) for each in ids)
+        self.spec = replace(self.spec, targets=targets)
 
     async def end_command(self) -> None:
         """Wait until the program that was started for it has ended, if there is one."""
@@ -210,12 +227,12 @@ class ManagedContext:
         elif message["kind"] == "done":
             self._requests.answered(message)
         else:
-            self.life.heard(message["epoch"], message["seq"])
+            self.life.heard(message)
             self._happened(message["event"], message["reason"], message["details"])
 
     def _happened(self, event: str, reason: str, details: dict[str, Any]) -> None:
         if event == "started":
-            self.started, self._was_ready = details, True
+            self.started, self._was_ready, self.watched = details, True, details["targets"]
             self.health.ready()
             if self.paused:  # as it was before its worker died
                 self._pausing = asyncio.create_task(self._pause_again())
@@ -227,6 +244,8 @@ class ManagedContext:
         elif event == "attrs_changed" and "attrs" in details:
             self.started["attrs"] = details["attrs"]
             self.health.forgive()  # what is late is judged by the new interval from here on
+        elif event == "targets_changed":
+            self.watched = details["targets"]
         elif event in ("stopping", "stopped") and not self.health.hung:
             self._become(event, reason)
 
@@ -279,15 +298,24 @@ class ManagedContext:
 
     def _restart(self) -> None:
         self.life.error = None
-        if self.spec.waits_for_targets:
-            # Those that ended meanwhile are not missed: they were chosen by what they were.
-            left = tuple(each for each in self.spec.targets if psutil.pid_exists(each.id))
-            self.spec, self.target_ids = replace(self.spec, targets=left), [each.id for each in left]
+        if not self._drop_ended():
+            self._become("stopped", "target_gone")
+            self.life.publish("target_gone", "the last target ended while its worker was down")
+            self.life.publish("stopped", "target_gone")
+            return
         try:
             self.fork()
         except WorkerFailedError as error:
             self.life.error = error
             self._fail(error, 0.0, retry=True)
+
+    def _drop_ended(self) -> bool:
+        """Drop targets that have ended, so that no worker misses them; return whether there is reason to go on."""
+        if not (self.started.get("pids") or self.spec.waits_for_targets):
+            return True
+        left = tuple(each for each in self.spec.targets if is_alive(each.id))
+        self.spec, self.target_ids = replace(self.spec, targets=left), [each.id for each in left]
+        return bool(left) or self.spec.waits_for_targets
 
     def check_health(self, last_snapshot_s: float, stalled_s: float = 0.0) -> None:
         """Judge a running worker by its own aggregation interval; end one that hangs.
@@ -298,7 +326,7 @@ class ManagedContext:
         """
         if self.state != "running" or self.handle is None:
             return
-        if self.paused or (self.spec.waits_for_targets and not self.target_ids):
+        if self.paused or (self.spec.waits_for_targets and not self.watched):
             self.health.rest()
             return
         late_s = self.health.judge(last_snapshot_s, self._interval_s("aggr_interval"), stalled_s)

@@ -106,6 +106,14 @@ def scan() -> list[dict[str, Any]]:
     return [each for each in found if each["pid"] != os.getpid() and (each["cmdline"] or each["exe"])]
 
 
+def is_alive(pid: int) -> bool:
+    """Say whether a process is there; one that has ended and waits for its parent is not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except (psutil.Error, OSError, ValueError, OverflowError):
+        return False
+
+
 def find(
     processes: Iterable[Mapping[str, Any]],
     selector: Selector | None,

@@ -38,10 +38,11 @@ def _state(context: ManagedContext) -> dict[str, Any]:
         "primitive": context.started.get("primitive", context.spec.primitive),
         "options": dict(context.spec.options),
         "attrs": context.started.get("attrs", {}),
-        "targets": context.target_ids,
+        "targets": context.watched if context.started else context.target_ids,
         "pid": handle.pid if handle is not None and handle.is_alive else None,
         "exit": handle.describe_exit() if handle is not None else "",
         "stderr": list(handle.stderr) if handle is not None else [],
+        "events": list(life.events),
     }
     if life.error is not None:
         row["error"] = {"code": life.error.code, "message": life.error.message, "hint": life.error.hint}

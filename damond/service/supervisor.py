@@ -223,7 +223,7 @@ class Supervisor:
             await context.request("tune", attrs=attrs)
             context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs})
         if add or remove:
-            await context.retarget(self._changed_targets(context, add, remove))
+            await context.retarget(self._changed_targets(context, add, remove), "requested", add)
 
     @staticmethod
     def _changed_targets(context: ManagedContext, add: Sequence[int], remove: Sequence[int]) -> list[int]:
@@ -246,9 +246,7 @@ class Supervisor:
         Raises:
             DamondError: As :meth:`Contexts.get`; or the worker does not answer.
         """
-        context = self.contexts.get(name)
-        await context.request("pause", paused=paused)
-        context.paused = paused
+        await self.contexts.get(name).pause(paused=paused)
 
     async def _watch_health(self) -> None:
         looked_s = time.monotonic()

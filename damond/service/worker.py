@@ -24,6 +24,7 @@ from damond.plugin import Registry, parse_options
 from damond.service.footprint import FootprintReader
 from damond.service.link import Link, LinkClosedError, wait_readable
 from damond.service.spec import ContextSpec
+from damond.service.targets import ENDED, Targets, refuse_gone, refuse_left_out
 from damond.stream.publisher import Publisher
 from damond.stream.wire import Event
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
@@ -108,14 +109,17 @@ class Reporter:
         self._publisher = publisher
         self._link = link
         self._footprint = FootprintReader()
+        self._targets: Targets | None = None
         self._summary_due_ns = 0
         self._span_ns = self._checks = self._cpu_us = 0
 
     def event(self, event: str, reason: str = "", **details: Any) -> None:
         """Publish a change in the life of the context, and tell the supervisor."""
-        message = Event(context=self._name, time_ns=time.time_ns(), event=event, reason=reason, details=details)
+        time_ns = time.time_ns()
+        message = Event(context=self._name, time_ns=time_ns, event=event, reason=reason, details=details)
         seq = self._publisher.publish(message)
-        self.tell("event", event=event, reason=reason, details=details, epoch=self._publisher.epoch, seq=seq)
+        rest = {"event": event, "reason": reason, "details": details, "time_ns": time_ns}
+        self.tell("event", **rest, epoch=self._publisher.epoch, seq=seq)
 
     def tell(self, kind: str, **rest: Any) -> None:
         """Tell the supervisor alone."""
@@ -126,6 +130,7 @@ class Reporter:
 
     def started(self, ctx: Context, primitive: Primitive) -> None:
         """Report that the worker is ready."""
+        self._targets = Targets(ctx, primitive)
         _log.info("%s: %s monitors %d regions", self._name, primitive.name, ctx.nr_regions)
         self.event(
             "started",
@@ -133,9 +138,16 @@ class Reporter:
             granularity=primitive.granularity,
             nr_regions=ctx.nr_regions,
             attrs=asdict(ctx.attrs),
+            targets=self._targets.ids,
             pids=[target.pid for target in ctx.targets if target.pid is not None],
         )
         self._footprint.look(_processes(ctx.targets))
+
+    def retargeted(self, reason: str) -> None:
+        """Report which targets have come or gone since the last time, if any."""
+        news = self._targets.news() if self._targets is not None else None
+        if news is not None:
+            self.event("targets_changed", reason, **news)
 
     def tuned(self, ctx: Context, old: Attrs) -> None:
         """Report that the attributes have changed."""
@@ -147,6 +159,7 @@ class Reporter:
         """Publish a snapshot, and a summary when one is due: costs in it are those since the last one."""
         self._publisher.publish(snapshot)
         self._footprint.look(_processes(snapshot.targets))
+        self.retargeted(ENDED)
         self._span_ns += snapshot.end_ns - snapshot.start_ns
         self._checks += snapshot.checks
         self._cpu_us += snapshot.cpu_us
@@ -226,7 +239,8 @@ def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
         InvalidRegionError: Initial regions are empty, unsorted or overlap.
         UsageError: A callback can't be imported.
     """
-    targets = [Target(each.id, pid=each.id if primitive.process_targets else None) for each in spec.targets]
+    by_process = primitive.process_targets
+    targets = [Target(each.id, pid=each.id if by_process else None, found=each.found) for each in spec.targets]
     for target, given in zip(targets, spec.targets, strict=True):
         target.set_ranges(given.ranges)
     callbacks: dict[str, Callable[[Context], Any]] = {
@@ -276,11 +290,24 @@ class Commands:
         self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.ctx.attrs), **message["attrs"]}))
 
     def _targets(self, message: dict[str, Any]) -> None:
-        by_process = self._primitive.process_targets
+        ctx, by_process, added = self._kdamond.ctx, self._primitive.process_targets, message["added"]
+        if by_process:
+            refuse_gone(added)
+        self._reporter.retargeted(ENDED)
+        before = list(ctx.targets)
         self._kdamond.retarget([Target(each, pid=each if by_process else None) for each in message["ids"]])
+        try:
+            refuse_left_out(ctx, added)
+        except DamondError:
+            self._kdamond.retarget(before)
+            raise
+        self._reporter.retargeted(message["reason"])
 
     def _pause(self, message: dict[str, Any]) -> None:
+        before = self._kdamond.paused
         self._kdamond.pause(paused=message["paused"])
+        if self._kdamond.paused != before:
+            self._reporter.event("paused" if message["paused"] else "resumed", message["reason"])
 
 
 def _monitor(spec: ContextSpec, primitive: Primitive, stop: LinkStop, reporter: Reporter) -> None:

@@ -74,10 +74,12 @@ class Event:
     Attributes:
         context: Name of the context.
         time_ns: When, Unix time. Nanoseconds.
-        event: ``starting``, ``started``, ``target_gone``, ``stopping``, ``stopped``, ``failed``, ``restarting`` or
-            ``attrs_changed``.
-        reason: Why, for people; a word where a program may rely on it (``requested``, ``target_gone``, ...).
-        details: More, by event.
+        event: ``starting``, ``started``, ``target_gone``, ``stopping``, ``stopped``, ``failed``, ``restarting``,
+            ``attrs_changed``, ``targets_changed``, ``paused`` or ``resumed``.
+        reason: Why, for people; a word where a program may rely on it (``requested``, ``target_gone``; targets have
+            ``ended`` by themselves, were ``selected`` or are as ``requested``).
+        details: More, by event. ``targets_changed``: ``targets`` (the ids that are watched now), ``added`` and
+            ``removed`` (lists of maps with ``id`` and ``pid``, which is nil where a target is no process).
         origin: Where it came from, if it came over the stream.
     """
 
