@@ -267,6 +267,8 @@ class ManagedContext:
             self.error = from_code(message["code"], message["message"], message["hint"])
         elif message["kind"] == "done":
             self._answered(message)
+        elif message["kind"] == "paced":
+            self._take_attrs(message["attrs"])
         else:
             self._epoch, self._next_event = message["epoch"], message["seq"] + 1
             self._happened(message["event"], message["reason"], message["details"])
@@ -293,10 +295,14 @@ class ManagedContext:
                 self._become("running")
             self.settled.set()
         elif event == "attrs_changed" and "attrs" in details:
-            self.started["attrs"] = details["attrs"]
-            self._last_s = time.monotonic()  # what is late is judged by the new interval from here on
+            self._take_attrs(details["attrs"])
         elif event in ("stopping", "stopped") and not self._hung:
             self._become(event, reason)
+
+    def _take_attrs(self, attrs: dict[str, int]) -> None:
+        """Take note of other intervals: what is late is judged by them from here on."""
+        self.started["attrs"] = attrs
+        self._last_s = time.monotonic()
 
     def _ended(self, handle: WorkerHandle) -> None:
         """Draw the conclusion from the end of a worker: what did not say goodbye has died."""

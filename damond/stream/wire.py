@@ -11,19 +11,22 @@ body        one msgpack map with string keys. Unknown keys are to be ignored. Ti
 ==========  ==============================================================================================
 
 The keys of the bodies are the fields of :class:`damond.core.Snapshot` (with ``targets`` as a list of maps whose
-columns ``start``, ``size``, ``nr_accesses`` and ``age`` are equally long lists), :class:`damond.core.Summary`
-(percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host`` in all of them.
+columns ``start``, ``size``, ``nr_accesses``, ``age`` and ``nr_samples`` are equally long lists),
+:class:`damond.core.Summary` (percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host``
+in all of them. ``budget`` is nil or a map of the fields of :class:`damond.core.BudgetUse`.
+
+Keys that a writer of before does not send: ``nr_samples`` (read as zeros) and ``budget`` (nil).
 """
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 import msgpack
 import numpy as np
 
-from damond.core import Origin, Snapshot, Summary, TargetSnapshot
+from damond.core import BudgetUse, Origin, Snapshot, Summary, TargetSnapshot
 from damond.core.context import check_name
 from damond.errors import InvalidNameError, ProtocolError
 
@@ -36,9 +39,14 @@ Frames = Sequence[bytes]
 
 _HEADER: Final = struct.Struct(">QQ")
 NR_FRAMES: Final = 3
-_SNAPSHOT_KEYS: Final = tuple(name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "origin"))
-_SUMMARY_KEYS: Final = tuple(name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "origin"))
+_SNAPSHOT_KEYS: Final = tuple(
+    name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "budget", "origin")
+)
+_SUMMARY_KEYS: Final = tuple(
+    name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "budget", "origin")
+)
 _COLUMNS: Final = {"start": np.uint64, "size": np.uint64, "nr_accesses": np.uint32, "age": np.uint32}
+_ALL_COLUMNS: Final = (*_COLUMNS, "nr_samples")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +124,14 @@ def to_map(message: Message, host: str) -> dict[str, Any]:
     if isinstance(message, Snapshot):
         body = {name: getattr(message, name) for name in _SNAPSHOT_KEYS}
         body["targets"] = [
-            {"id": each.id, "pid": each.pid, **{name: getattr(each, name).tolist() for name in _COLUMNS}}
+            {"id": each.id, "pid": each.pid, **{name: getattr(each, name).tolist() for name in _ALL_COLUMNS}}
             for each in message.targets
         ]
+        body["budget"] = _plain(message.budget)
     elif isinstance(message, Summary):
         body = {name: getattr(message, name) for name in _SUMMARY_KEYS}
         body["idle_ms"] = {str(percentile): idle for percentile, idle in message.idle_ms.items()}
+        body["budget"] = _plain(message.budget)
     else:
         body = {
             "context": message.context,
@@ -131,6 +141,18 @@ def to_map(message: Message, host: str) -> dict[str, Any]:
             "details": dict(message.details),
         }
     return {"schema": SCHEMA, "host": host, **body}
+
+
+def _plain(budget: BudgetUse | None) -> dict[str, Any] | None:
+    return None if budget is None else asdict(budget)
+
+
+def _budget(body: Mapping[str, Any]) -> BudgetUse | None:
+    """Read what is there of a budget; keys that are not known are ignored."""
+    given = body.get("budget")
+    if given is None:
+        return None
+    return BudgetUse(**{name: value for name, value in given.items() if name in BudgetUse.__dataclass_fields__})
 
 
 def encode(message: Message, host: str, epoch: int, seq: int) -> list[bytes]:
@@ -170,12 +192,14 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
         return Snapshot(
             **{name: body[name] for name in _SNAPSHOT_KEYS},
             targets=tuple(map(_target, body["targets"])),
+            budget=_budget(body),
             origin=origin,
         )
     if kind == "summary":
         return Summary(
             **{name: body[name] for name in _SUMMARY_KEYS},
             idle_ms={int(percentile): idle for percentile, idle in body["idle_ms"].items()},
+            budget=_budget(body),
             origin=origin,
         )
     return Event(
@@ -190,6 +214,8 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
 
 def _target(body: Mapping[str, Any]) -> TargetSnapshot:
     columns: dict[str, Any] = {name: np.array(body[name], dtype) for name, dtype in _COLUMNS.items()}
+    if "nr_samples" in body:
+        columns["nr_samples"] = np.array(body["nr_samples"], np.uint32)
     if len({len(column) for column in columns.values()}) != 1:
         raise ProtocolError("the columns of a target are not equally long")
     return TargetSnapshot(id=body["id"], pid=body["pid"], **columns)
