@@ -226,6 +226,8 @@ class ManagedContext:
             self.life.error = from_code(message["code"], message["message"], message["hint"])
         elif message["kind"] == "done":
             self._requests.answered(message)
+        elif message["kind"] == "paced":
+            self._take_attrs(message["attrs"])
         else:
             self.life.heard(message)
             self._happened(message["event"], message["reason"], message["details"])
@@ -242,12 +244,16 @@ class ManagedContext:
                 self._become("running")
             self.settled.set()
         elif event == "attrs_changed" and "attrs" in details:
-            self.started["attrs"] = details["attrs"]
-            self.health.forgive()  # what is late is judged by the new interval from here on
+            self._take_attrs(details["attrs"])
         elif event == "targets_changed":
             self.watched = details["targets"]
         elif event in ("stopping", "stopped") and not self.health.hung:
             self._become(event, reason)
+
+    def _take_attrs(self, attrs: dict[str, int]) -> None:
+        """Take note of other intervals: what is late is judged by them from here on."""
+        self.started["attrs"] = attrs
+        self.health.forgive()
 
     def _ended(self, handle: WorkerHandle) -> None:
         """Draw the conclusion from the end of a worker: what did not say goodbye has died."""

@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 SUMMARY_INTERVAL_NS: Final = 5_000_000_000
 """Least time between two summaries, as DAMON_STAT refreshes."""
 
+PACE_INTERVAL_NS: Final = 10_000_000_000
+"""Least time between two events that say that goal or budget have changed the intervals."""
+
 _CONNECT_TIMEOUT_S: Final = 10.0
 
 _MESSAGE_SZ: Final = 4000
@@ -112,6 +115,9 @@ class Reporter:
         self._targets: Targets | None = None
         self._summary_due_ns = 0
         self._span_ns = self._checks = self._cpu_us = 0
+        self._pace_due_ns = self._nr_paced = 0
+        self._paced_from: Attrs | None = None
+        self._pace = Attrs()
 
     def event(self, event: str, reason: str = "", **details: Any) -> None:
         """Publish a change in the life of the context, and tell the supervisor."""
@@ -155,11 +161,31 @@ class Reporter:
         changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
         self.event("attrs_changed", "tuned", changed=changed, attrs=asdict(ctx.attrs))
 
+    def paced(self, ctx: Context, old: Attrs) -> None:
+        """Tell the supervisor how fast the context goes now; the stream hears of it now and then."""
+        self.tell("paced", attrs=asdict(ctx.attrs))
+        self._paced_from = self._paced_from or old
+        self._nr_paced += 1
+        self._tell_paced(ctx.attrs)
+
+    def _tell_paced(self, attrs: Attrs) -> None:
+        """Publish that the pace has changed, unless that has been said only just now."""
+        now_ns = time.monotonic_ns()
+        if self._paced_from is None or now_ns < self._pace_due_ns:
+            self._pace = attrs
+            return
+        self._pace_due_ns = now_ns + PACE_INTERVAL_NS
+        changed = _changed(asdict(self._paced_from), attrs)
+        self.event("attrs_changed", "paced", changed=changed, attrs=asdict(attrs), changes=self._nr_paced)
+        self._paced_from, self._nr_paced = None, 0
+
     def aggregated(self, snapshot: Snapshot) -> None:
         """Publish a snapshot, and a summary when one is due: costs in it are those since the last one."""
         self._publisher.publish(snapshot)
         self._footprint.look(_processes(snapshot.targets))
         self.retargeted(ENDED)
+        if self._paced_from is not None:
+            self._tell_paced(self._pace)
         self._span_ns += snapshot.end_ns - snapshot.start_ns
         self._checks += snapshot.checks
         self._cpu_us += snapshot.cpu_us
@@ -287,7 +313,7 @@ class Commands:
         self._reporter.tell("done", id=message["id"], error=refusal)
 
     def _tune(self, message: dict[str, Any]) -> None:
-        self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.ctx.attrs), **message["attrs"]}))
+        self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.asked), **message["attrs"]}))
 
     def _targets(self, message: dict[str, Any]) -> None:
         ctx, by_process, added = self._kdamond.ctx, self._primitive.process_targets, message["added"]

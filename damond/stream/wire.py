@@ -11,10 +11,11 @@ body        one msgpack map with string keys. Unknown keys are to be ignored. Ti
 ==========  ==============================================================================================
 
 The keys of the bodies are the fields of :class:`damond.core.Snapshot` (with ``targets`` as a list of maps whose
-columns ``start``, ``size``, ``nr_accesses`` and ``age`` are equally long lists), :class:`damond.core.Summary`
-(percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host`` in all of them. Keys
-whose fields have a default may be left out: ``unknown`` of a snapshot (0), ``reason`` ("") and ``details`` ({}) of an
-event.
+columns ``start``, ``size``, ``nr_accesses``, ``age`` and ``nr_samples`` are equally long lists),
+:class:`damond.core.Summary` (percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host``
+in all of them. ``budget`` is nil or a map of the fields of :class:`damond.core.BudgetUse`. Keys whose fields have a
+default may be left out: ``unknown`` (0), ``nr_samples`` (zeros) and ``budget`` (nil) of a snapshot, ``reason`` ("") and
+``details`` ({}) of an event.
 
 ``memory`` of a summary may be missing. It is a list of maps with the keys of :class:`damond.core.ProcessMemory`;
 ``mappings`` is a map of equally long lists: ``start``, ``end`` and ``name``, an index into its list ``names``. At most
@@ -37,14 +38,14 @@ subscribes to everything (the empty topic) gets it too, and has to tell it by it
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 import msgpack
 import numpy as np
 
+from damond.core import BudgetUse, Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot
 from damond.core import Mapping as Mapped
-from damond.core import Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot
 from damond.core.context import check_name
 from damond.errors import InvalidNameError, ProtocolError
 
@@ -57,14 +58,17 @@ Frames = Sequence[bytes]
 
 _HEADER: Final = struct.Struct(">QQ")
 NR_FRAMES: Final = 3
-_SNAPSHOT_KEYS: Final = tuple(name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "origin"))
+_SNAPSHOT_KEYS: Final = tuple(
+    name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "budget", "origin")
+)
 _SUMMARY_KEYS: Final = tuple(
-    name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "memory", "origin")
+    name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "memory", "budget", "origin")
 )
 _MEMORY_KEYS: Final = tuple(name for name in ProcessMemory.__dataclass_fields__ if name != "mappings")
 _TOPIC_HINT: Final = "a topic is damon.v1.CONTEXT.KIND; the address may be that of another program"
 _WRITER_HINT: Final = "whatever writes to this stream must keep to its format: 'python3 -m pydoc damond.stream.wire'"
 _COLUMNS: Final = {"start": np.uint64, "size": np.uint64, "nr_accesses": np.uint32, "age": np.uint32}
+_ALL_COLUMNS: Final = (*_COLUMNS, "nr_samples")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,14 +148,16 @@ def to_map(message: Message, host: str) -> dict[str, Any]:
     if isinstance(message, Snapshot):
         body = {name: getattr(message, name) for name in _SNAPSHOT_KEYS}
         body["targets"] = [
-            {"id": each.id, "pid": each.pid, **{name: getattr(each, name).tolist() for name in _COLUMNS}}
+            {"id": each.id, "pid": each.pid, **{name: getattr(each, name).tolist() for name in _ALL_COLUMNS}}
             for each in message.targets
         ]
+        body["budget"] = _plain(message.budget)
     elif isinstance(message, Summary):
         body = {name: getattr(message, name) for name in _SUMMARY_KEYS}
         body["idle_ms"] = {str(percentile): idle for percentile, idle in message.idle_ms.items()}
         if message.memory:
             body["memory"] = [_memory_map(each) for each in message.memory]
+        body["budget"] = _plain(message.budget)
     else:
         body = {
             "context": message.context,
@@ -169,6 +175,18 @@ def _memory_map(memory: ProcessMemory) -> dict[str, Any]:
     start, end, code = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [])
     body = {name: getattr(memory, name) for name in _MEMORY_KEYS}
     return {**body, "mappings": {"start": start, "end": end, "name": code, "names": list(codes)}}
+
+
+def _plain(budget: BudgetUse | None) -> dict[str, Any] | None:
+    return None if budget is None else asdict(budget)
+
+
+def _budget(body: Mapping[str, Any]) -> BudgetUse | None:
+    """Read what is there of a budget; keys that are not known are ignored."""
+    given = body.get("budget")
+    if given is None:
+        return None
+    return BudgetUse(**{name: value for name, value in given.items() if name in BudgetUse.__dataclass_fields__})
 
 
 def encode(message: Message, host: str, epoch: int, seq: int) -> list[bytes]:
@@ -210,6 +228,7 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
         return Snapshot(
             **{name: body[name] for name in _SNAPSHOT_KEYS if name in body},
             targets=tuple(map(_target, body["targets"])),
+            budget=_budget(body),
             origin=origin,
         )
     if kind == "summary":
@@ -217,6 +236,7 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
             **{name: body[name] for name in _SUMMARY_KEYS if name in body},
             idle_ms={int(percentile): idle for percentile, idle in body["idle_ms"].items()},
             memory=tuple(map(_memory, body.get("memory", ()))),
+            budget=_budget(body),
             origin=origin,
         )
     return Event(
@@ -240,6 +260,8 @@ def _memory(body: Mapping[str, Any]) -> ProcessMemory:
 
 def _target(body: Mapping[str, Any]) -> TargetSnapshot:
     columns: dict[str, Any] = {name: np.array(body[name], dtype) for name, dtype in _COLUMNS.items()}
+    if "nr_samples" in body:
+        columns["nr_samples"] = np.array(body["nr_samples"], np.uint32)
     if len({len(column) for column in columns.values()}) != 1:
         raise ProtocolError("the columns of a target are not equally long", hint=_WRITER_HINT)
     return TargetSnapshot(id=body["id"], pid=body["pid"], **columns)

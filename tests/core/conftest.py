@@ -132,6 +132,9 @@ class Run:
     def tuned(self, ctx: Context, old: Attrs) -> None:
         self.calls.append(f"tuned {old.sample_interval} -> {ctx.attrs.sample_interval}")
 
+    def paced(self, ctx: Context, old: Attrs) -> None:
+        self.calls.append(f"paced {old.sample_interval} -> {ctx.attrs.sample_interval}")
+
     def aggregated(self, snapshot: Snapshot) -> None:
         self.calls.append("partial" if snapshot.partial else "snapshot")
         self.snapshots.append(snapshot)
