@@ -49,7 +49,7 @@ def stream(tmp_path: Path) -> Iterator[Stream]:
 
 
 def snapshot(context: str, seq: int, epoch: int = 1) -> list[bytes]:
-    own = ("context", "primitive", "targets", "origin", "end_ns")
+    own = ("context", "primitive", "targets", "budget", "origin", "end_ns")
     zeros: dict[str, Any] = dict.fromkeys((name for name in Snapshot.__dataclass_fields__ if name not in own), 0)
     return wire.encode(Snapshot(**zeros, context=context, primitive="p", targets=(), end_ns=seq), "h", epoch, seq)
 
