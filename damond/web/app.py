@@ -30,6 +30,8 @@ _STATIC: Final = Path(__file__).parent / "static"
 _EVERY_S: Final = 0.25
 """Least time between two pictures: four a second are motion enough, and bounded work."""
 _AT_LEAST_EVERY_S: Final = 2.0
+_SPANS_S: Final = (30, 120, 600, 3600, 6 * 3600)
+"""How far back a live picture may go. Seconds."""
 _MAX_BROWSERS: Final = 32
 _TRY_AGAIN_LATER: Final = 1013
 """Close code of a WebSocket (IANA registry)."""
@@ -42,6 +44,7 @@ class _Wish:
     context: str | None = None
     target: int | None = None
     everything: bool = False
+    span_s: float = 120.0
 
     def take(self, request: Mapping[str, Any]) -> None:
         """Take what a page asks for.
@@ -53,6 +56,8 @@ class _Wish:
             self.context = check_name(request["context"])
         self.target = request["target"] if isinstance(request.get("target"), int) else None
         self.everything = bool(request.get("everything", self.everything))
+        if request.get("span_s") in _SPANS_S:
+            self.span_s = float(request["span_s"])
 
 
 class _Page:
@@ -91,13 +96,17 @@ class _Page:
         while True:
             wished.clear()
             async with contextlib.AsyncExitStack() as stack:
-                recent = await stack.enter_async_context(self._live.watching(wish.context)) if wish.context else None
+                watched = await stack.enter_async_context(self._live.watching(wish.context)) if wish.context else None
                 while not wished.is_set():
                     if told != (told := (self._live.status_seq, wish.context)):
                         await _send(websocket, view.overview(self._live))
-                    if recent is not None and wish.context is not None:
+                    if watched is not None and wish.context is not None:
                         picture = view.live_view(
-                            wish.context, recent, target_id=wish.target, everything=wish.everything
+                            wish.context,
+                            watched,
+                            target_id=wish.target,
+                            span_s=wish.span_s,
+                            everything=wish.everything,
                         )
                         await _send(websocket, picture)
                     await asyncio.sleep(_EVERY_S)

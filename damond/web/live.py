@@ -10,17 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from damond.client import Client, Snapshot, subscribe
+from damond.client import Client, Snapshot, Summary, subscribe
 from damond.errors import DamondError, ProtocolError
-from damond.web.recent import Recent
+from damond.web.watched import Watched
 
 _log = logging.getLogger(__name__)
 
 STATUS_EVERY_S: Final = 2.0
 """How often the table of contexts is renewed while anybody looks."""
-
-SPAN_S: Final = 120.0
-"""How far back the live picture goes."""
 
 _SPARK: Final = 60
 """Points of the working set that the table keeps of every context: two minutes."""
@@ -30,16 +27,16 @@ _REPLAYED: Final = 1200
 
 
 @dataclass(slots=True, eq=False)
-class Watched:
+class _Reading:
     """One context that somebody looks at.
 
     Attributes:
-        recent: Its last minutes.
+        watched: What is known of it.
         viewers: How many look.
         task: Reads the stream.
     """
 
-    recent: Recent = field(default_factory=lambda: Recent(SPAN_S))
+    watched: Watched = field(default_factory=Watched)
     viewers: int = 0
     task: asyncio.Task[None] | None = None
 
@@ -61,7 +58,7 @@ class Live:
         self.trouble = ""
         self.status_seq = 0
         self._directory = directory
-        self._watched: dict[str, Watched] = {}
+        self._readings: dict[str, _Reading] = {}
         self._sparks: dict[str, deque[int]] = {}
         self._browsers = 0
         self._wanted = asyncio.Event()
@@ -109,45 +106,45 @@ class Live:
                 self._wanted.clear()
 
     @asynccontextmanager
-    async def watching(self, name: str) -> AsyncIterator[Recent]:
+    async def watching(self, name: str) -> AsyncIterator[Watched]:
         """Read a context's stream while at least one looks at it."""
-        watched = self._watched.setdefault(name, Watched())
-        watched.viewers += 1
-        if watched.task is None:
-            watched.task = asyncio.create_task(self._read(name, watched.recent))
+        reading = self._readings.setdefault(name, _Reading())
+        reading.viewers += 1
+        if reading.task is None:
+            reading.task = asyncio.create_task(self._read(name, reading.watched))
         try:
-            yield watched.recent
+            yield reading.watched
         finally:
-            watched.viewers -= 1
-            if not watched.viewers:
-                watched.task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watched.task
-                self._watched.pop(name, None)
+            reading.viewers -= 1
+            if not reading.viewers:
+                self._readings.pop(name)
+                reading.task.cancel()
+                await asyncio.gather(reading.task, return_exceptions=True)
 
-    async def _read(self, name: str, recent: Recent) -> None:
+    async def _read(self, name: str, watched: Watched) -> None:
         """Take what is kept, then what comes; begin again when the service comes back."""
         while True:
             try:
                 for each in await asyncio.to_thread(self._kept, name):
-                    recent.add(each)
+                    watched.add(each)
                 await self.tell()
-                async for message in subscribe(name, latest=True, runtime_dir=self._directory):
-                    if recent.newest is None or message.end_ns > recent.newest.end_ns:
-                        recent.add(message)
+                stream = subscribe(name, kinds=("snapshot", "summary"), latest=True, runtime_dir=self._directory)
+                async for message in stream:
+                    if isinstance(message, Summary) or watched.newest is None or message.end_ns > watched.newest.end_ns:
+                        watched.add(message)
                         await self.tell()
             except ProtocolError as error:
                 _log.warning("%s: %s", name, error)
             except DamondError:
                 await self.changed(STATUS_EVERY_S)
 
-    def _kept(self, name: str) -> list[Snapshot]:
+    def _kept(self, name: str) -> list[Snapshot | Summary]:
         with Client(self._directory) as client:
-            newest = client.snapshot(name)
+            newest, summary = client.snapshot(name), client.snapshot(name, "summary")
             if not isinstance(newest, Snapshot) or newest.origin is None:
                 return []
             kept = client.replay(name, newest.origin.epoch, max(0, newest.origin.seq - _REPLAYED))
-            return [each for each in kept if isinstance(each, Snapshot)]
+            return [each for each in (*kept, summary) if isinstance(each, Snapshot | Summary)]
 
     async def changed(self, timeout_s: float) -> None:
         """Wait until there is something new to show, but no longer."""

@@ -1,29 +1,30 @@
 """What a browser draws: plain values, made here so that page, terminal and record agree."""
 
 import base64
+import itertools
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from damond.core import Snapshot, TargetSnapshot, summarize
-from damond.report.heatmap import Heatmap
-from damond.units import NSEC_PER_USEC, USEC_PER_SEC, format_size
+from damond.core import Snapshot, Summary, TargetSnapshot, summarize
+from damond.report import Area, Heatmap, Mappings
+from damond.report.idle import idle_times
+from damond.report.scrolling import NO_DATA
+from damond.units import USEC_PER_SEC, format_interval, format_size
 from damond.web.live import Live
-from damond.web.recent import Recent
+from damond.web.watched import Watched
 
-NR_TIMES: Final = 240
-NR_ADDRS: Final = 128
 MAX_REGIONS: Final = 256
 """Rows of the table of regions: the most accessed, then the largest."""
 
+FULL: Final = 253
+"""Value of a cell that every sample found accessed; 0 is one that none did."""
+
+NOTHING_KNOWN: Final = 254
 NOT_MONITORED: Final = 255
-_STEPS: Final = 254
 
 _NSEC_PER_MSEC: Final = 1_000_000
-
-_IDLE_S: Final = ((1, "< 1 s"), (10, "1 to 10 s"), (60, "10 to 60 s"), (600, "1 to 10 min"), (None, "> 10 min"))
-"""Upper bounds of the idle times that are told apart. Seconds."""
 
 
 def overview(live: Live) -> dict[str, Any]:
@@ -61,27 +62,47 @@ def _row(each: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def live_view(name: str, recent: Recent, *, target_id: int | None, everything: bool) -> dict[str, Any]:
+def live_view(name: str, watched: Watched, *, target_id: int | None, span_s: float, everything: bool) -> dict[str, Any]:
     """Make the picture of one context as it is now."""
-    snapshot = recent.newest
+    snapshot = watched.newest
     if snapshot is None:
         return {"kind": "view", "context": name, "newest": None}
-    targets = list(recent.targets())
+    targets = watched.targets()
     chosen = target_id if target_id in targets else next(iter(targets), None)
-    heatmap = None
-    if chosen is not None:
-        heatmap = recent.heatmap(chosen, nr_times=NR_TIMES, nr_addrs=NR_ADDRS, everything=everything)
+    heatmap = None if chosen is None else watched.heatmap(chosen, span_s, everything=everything)
+    mappings = _mappings(watched.summary, chosen)
     return {
         "kind": "view",
         "context": name,
         "targets": [{"id": each.id, "pid": each.pid} for each in snapshot.targets],
         "target": chosen,
-        "newest": _figures(snapshot),
-        "lost": {"missed": recent.missed, "skipped": recent.skipped, "restarts": recent.restarts},
-        "heatmap": None if heatmap is None else heatmap_map(heatmap),
-        "working_set": [[time_ns / _NSEC_PER_MSEC, sz] for time_ns, sz in recent.working_set()],
+        "newest": {**_figures(snapshot), **_memory(watched.summary)},
+        "lost": {"missed": watched.missed, "skipped": watched.skipped, "restarts": watched.restarts},
+        "heatmap": None if heatmap is None else heatmap_map(heatmap, mappings),
+        "working_set": [[time_ns / _NSEC_PER_MSEC, sz] for time_ns, sz in watched.working_set(span_s)],
         "idle": _idle(snapshot),
-        "regions": [] if chosen is None else _regions(snapshot, chosen),
+        "regions": [] if chosen is None else _regions(snapshot, chosen, mappings),
+    }
+
+
+def _mappings(summary: Summary | None, target_id: int | None) -> Mappings | None:
+    """Take what the process of a target had mapped, where the worker could read that."""
+    found = (each.mappings for each in (summary.memory if summary else ()) if each.target_id == target_id)
+    rows = next(found, ())
+    return Mappings.of(rows) if rows else None
+
+
+def _memory(summary: Summary | None) -> dict[str, Any]:
+    """Sum up the memory of the processes; PSS only where it is known of all."""
+    memory = summary.memory if summary else ()
+    if not memory:
+        return {}
+    pss = [each.pss_bytes for each in memory]
+    limits = {each.limit_bytes for each in memory if each.limit_bytes is not None}
+    return {
+        "rss_bytes": sum(each.rss_bytes for each in memory),
+        "pss_bytes": sum(each for each in pss if each is not None) if None not in pss else None,
+        "limit_bytes": limits.pop() if len(limits) == 1 else None,
     }
 
 
@@ -105,12 +126,13 @@ def _figures(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def heatmap_map(heatmap: Heatmap) -> dict[str, Any]:
-    """Make plain values of a heat map: one byte a cell, rows are time; 255 is not monitored."""
+def heatmap_map(heatmap: Heatmap, mappings: Mappings | None = None) -> dict[str, Any]:
+    """Make plain values of a heat map: one byte a cell, rows are time; two values say why there is no heat."""
     cells = np.full(heatmap.heat.shape, NOT_MONITORED, np.uint8)
-    known = ~np.isnan(heatmap.heat)
+    cells[heatmap.heat == NO_DATA] = NOTHING_KNOWN
+    known = heatmap.heat >= 0
     # Nothing and all are told from nearly nothing and nearly all, as in the terminal.
-    steps = np.clip(np.round(heatmap.heat[known] * _STEPS), 0, _STEPS)
+    steps = np.round(heatmap.heat[known] * FULL)
     cells[known] = np.where((heatmap.heat[known] > 0) & (steps == 0), 1, steps)
     return {
         "cells": base64.b64encode(cells.tobytes()).decode(),
@@ -120,11 +142,20 @@ def heatmap_map(heatmap: Heatmap) -> dict[str, Any]:
         "end_ms": int(heatmap.time_ns[-1]) / _NSEC_PER_MSEC,
         "drawn_bytes": heatmap.drawn_bytes,
         "total_bytes": heatmap.total_bytes,
-        "areas": [
-            {"start": f"{each.start:#x}", "first": each.first, "nr_cells": each.nr_cells, "bytes": each.size}
-            for each in heatmap.areas
-        ],
+        "areas": [_area(each, mappings) for each in heatmap.areas],
         "folds": [_fold_words(each.size, each.monitored) for each in heatmap.folds],
+    }
+
+
+def _area(area: Area, mappings: Mappings | None) -> dict[str, Any]:
+    """Describe neighbouring rows: addresses as text, since JSON's numbers have 53 bits; a name for each row."""
+    cells = [] if mappings is None else [area.cell_start(cell) for cell in range(area.nr_cells + 1)]
+    return {
+        "start": f"{area.start:#x}",
+        "first": area.first,
+        "nr_cells": area.nr_cells,
+        "bytes": area.size,
+        "names": [mappings.name(start, end) for start, end in itertools.pairwise(cells)] if mappings else [],
     }
 
 
@@ -137,28 +168,25 @@ def _fold_words(size: int, monitored: int) -> str:
 
 def _idle(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Sort bytes by how long they have not been touched."""
-    size = np.concatenate([np.zeros(0), *(each.size.astype(np.float64) for each in snapshot.targets)])
-    accessed = np.concatenate([np.zeros(0, bool), *(each.nr_accesses > 0 for each in snapshot.targets)])
-    age = np.concatenate([np.zeros(0), *(each.age.astype(np.float64) for each in snapshot.targets)])
-    idle_s = (age + 1) * snapshot.aggr_us / USEC_PER_SEC
-    rows, lower = [{"label": "accessed", "bytes": int(size[accessed].sum())}], 0.0
-    for upper, label in _IDLE_S:
-        within = ~accessed & (idle_s >= lower) & (idle_s < (np.inf if upper is None else upper))
-        rows.append({"label": label, "bytes": int(size[within].sum())})
-        lower = upper or np.inf
-    return rows
+    idle = idle_times(snapshot)
+    bounds = [format_interval(int(each * USEC_PER_SEC)) for each in idle.bounds_s]
+    labels = [f"< {bounds[0]}", *(f"{low} to {high}" for low, high in itertools.pairwise(bounds)), f"> {bounds[-1]}"]
+    rows = [("accessed", idle.accessed), *zip(labels, idle.buckets, strict=True)]
+    return [{"label": label, "bytes": sz} for label, sz in rows]
 
 
-def _regions(snapshot: Snapshot, target_id: int) -> list[dict[str, Any]]:
+def _regions(snapshot: Snapshot, target_id: int, mappings: Mappings | None) -> list[dict[str, Any]]:
     target = next(each for each in snapshot.targets if each.id == target_id)
     order = np.lexsort((target.size, target.nr_accesses))[::-1][:MAX_REGIONS]
-    return [_region(snapshot, target, int(row)) for row in order]
+    return [_region(snapshot, target, int(row), mappings) for row in order]
 
 
-def _region(snapshot: Snapshot, target: TargetSnapshot, row: int) -> dict[str, Any]:
+def _region(snapshot: Snapshot, target: TargetSnapshot, row: int, mappings: Mappings | None) -> dict[str, Any]:
+    start, size = int(target.start[row]), int(target.size[row])
     return {
-        "start": f"{int(target.start[row]):#x}",
-        "bytes": int(target.size[row]),
+        "start": f"{start:#x}",
+        "bytes": size,
         "share": float(target.nr_accesses[row]) / max(snapshot.max_nr_accesses, 1),
-        "age_s": int(target.age[row]) * snapshot.aggr_us * NSEC_PER_USEC / 1_000_000_000,
+        "age_s": int(target.age[row]) * snapshot.aggr_us / USEC_PER_SEC,
+        "name": mappings.name(start, start + size) if mappings else "",
     }

@@ -15,8 +15,8 @@ CONFIG = """
 primitive = "synthetic"
 seed = 1
 options = { size = "256MiB", tracks = [
-    { start = "64MiB", size = "32MiB", until = "10s" },
-    { start = "192MiB", size = "32MiB", begin = "10s" },
+    { start = "64MiB", size = "32MiB", until = "7s" },
+    { start = "192MiB", size = "32MiB", begin = "7s" },
 ] }
 [context.still]
 primitive = "synthetic"

@@ -19,7 +19,7 @@ function clock(ms) { return new Date(ms).toLocaleTimeString([], { hour12: false 
 
 // ---- what is shown, and what is asked for
 
-const wish = { context: null, target: null, everything: false, from_ms: null, to_ms: null };
+const wish = { context: null, target: null, everything: false, span_s: 120, from_ms: null, to_ms: null };
 let overview = null, view = null, held = false, order = { key: "share", down: true }, socket = null, retry_ms = 250;
 const heatmap = new HeatMap($("heatmap"), showCell);
 let workingSet = null;
@@ -153,6 +153,9 @@ function showFigures({ newest, lost }) {
   const rows = [
     ["working set", size(newest.accessed_bytes)],
     ["monitored", size(newest.total_bytes)],
+    ["RSS of the processes", size(newest.rss_bytes)],
+    ["PSS", size(newest.pss_bytes)],
+    ["limit of the cgroup", size(newest.limit_bytes)],
     ["bandwidth, estimate", `${size(newest.bandwidth_bps)}/s`],
     ["regions", newest.nr_regions.toLocaleString("en")],
     ["access checks", `${Math.round(newest.checks_per_s).toLocaleString("en")}/s`],
@@ -179,7 +182,7 @@ function showTargets({ targets, target }) {
 
 function showCell(found) {
   $("cell").textContent = found === null ? "Point at a cell to read it."
-    : `${clock(found.time_ms)} · 0x${found.from.toString(16)}, ${size(found.size)}: ${found.share === null ? "not monitored" : `accessed in ${percent(found.share)} of samples`}`;
+    : `${clock(found.time_ms)} · 0x${found.from.toString(16)}, ${size(found.size)}: ${found.words ?? `accessed in ${percent(found.share)} of samples`}${found.name ? ` · ${found.name}` : ""}`;
 }
 
 function showWorkingSet(points) {
@@ -259,6 +262,7 @@ function setSpan(from_ms, to_ms) {
 // ---- what people do
 
 $("everything").onchange = ({ target }) => { wish.everything = target.checked; ask(); };
+$("back").onchange = ({ target }) => { wish.span_s = Number(target.value); ask(); };
 $("target").onchange = ({ target }) => { wish.target = Number(target.value); target.blur(); ask(); };
 $("pause").onclick = ({ currentTarget }) => {
   held = !held;

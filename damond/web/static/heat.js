@@ -2,7 +2,8 @@
 // The heat map: cells on a canvas, axes by uPlot. Low addresses are at the top, as in the terminal.
 
 const NOT_MONITORED = 255;
-const FULL = 254;
+const NOTHING_KNOWN = 254;
+const FULL = 253;
 // The scale of the terminal's pictures: brightness rises steadily, so the order survives in grey.
 const ANCHORS = [[0, [24, 26, 52]], [0.25, [90, 36, 130]], [0.5, [196, 56, 92]], [0.75, [244, 136, 44]], [1, [255, 240, 150]]];
 
@@ -70,13 +71,14 @@ class HeatMap {
     const { nr_times: times, nr_addrs: addrs } = this.map;
     this.image.width = times;
     this.image.height = addrs;
+    this.paper = inkOf("--card").match(/[\d.]+/g).slice(0, 3).map(Number);
     const context = this.image.getContext("2d"), picture = context.createImageData(times, addrs);
     for (let time = 0; time < times; time++) {
       for (let addr = 0; addr < addrs; addr++) {
         const heat = this.cells[time * addrs + addr];
         if (heat === NOT_MONITORED) continue;
-        const at = 4 * (addr * times + time), [red, green, blue] = PALETTE[heat];
-        picture.data.set([red, green, blue, 255], at);
+        const rgb = heat === NOTHING_KNOWN ? this.paper : PALETTE[heat];
+        picture.data.set([...rgb, 255], 4 * (addr * times + time));
       }
     }
     context.putImageData(picture, 0, 0);
@@ -159,7 +161,8 @@ class HeatMap {
     const area = areas.findLast((each) => each.first <= addr);
     const size = BigInt(area.bytes) / BigInt(area.nr_cells), from = addressOf(area, addr - area.first);
     const heat = this.cells[time * addrs + addr];
-    this.onCell({ time_ms: start + (end - start) * (time + 0.5) / times, from, size: Number(size), share: heat === NOT_MONITORED ? null : heat / FULL });
+    const words = heat === NOT_MONITORED ? "not monitored" : heat === NOTHING_KNOWN ? "nothing known" : null;
+    this.onCell({ time_ms: start + (end - start) * (time + 0.5) / times, from, size: Number(size), share: heat / FULL, words, name: area.names[addr - area.first] });
   }
 
   resize() {
