@@ -62,6 +62,7 @@ class Heatmap:
         areas: What the columns are, by address.
         folds: What is left out before each area and behind the last.
         drawn_bytes: How much memory the areas are, gaps within them not counted. Bytes.
+        recorded: Per row: whether any window lies in it. NaN in a row where none does is a gap in what is known.
     """
 
     target_id: int
@@ -70,6 +71,7 @@ class Heatmap:
     areas: tuple[Area, ...]
     folds: tuple[Fold, ...]
     drawn_bytes: int
+    recorded: NDArray[np.bool_]
 
     @property
     def total_bytes(self) -> int:
@@ -97,9 +99,9 @@ def rasterise(
         everything: Draw all that was monitored instead of the hottest.
     """
     ranges = whole(peak) if everything else hottest(peak)
-    areas = _place(ranges, nr_addrs)
-    time_ns = np.linspace(0, slices[-1].end_ns - slices[0].start_ns, nr_times + 1).astype(np.int64)
-    share = _shares(slices, time_ns + slices[0].start_ns)
+    areas = place(ranges, nr_addrs)
+    time_ns = time_edges(slices[0].start_ns, slices[-1].end_ns, nr_times)
+    share = _shares(slices, time_ns)
     accessed = np.zeros((len(slices), sum(area.nr_cells for area in areas)))
     weight = np.zeros_like(accessed)
     for area in areas:
@@ -112,14 +114,25 @@ def rasterise(
     return Heatmap(
         target_id,
         np.minimum(heat, 1.0),
-        time_ns + slices[0].start_ns,
+        time_ns,
         areas,
         folds(peak, ranges),
-        round(sum(monitored_in(peak, each.start, each.end) for each in ranges)),
+        monitored_bytes(peak, ranges),
+        share.any(axis=1),
     )
 
 
-def _place(ranges: Sequence[AddrRange], nr_addrs: int) -> tuple[Area, ...]:
+def time_edges(from_ns: int, to_ns: int, nr_times: int) -> NDArray[np.int64]:
+    """Divide a span into equal rows. Nanoseconds."""
+    return np.linspace(0, to_ns - from_ns, nr_times + 1).astype(np.int64) + from_ns
+
+
+def monitored_bytes(peak: Profile, ranges: Sequence[AddrRange]) -> int:
+    """Count the bytes in some ranges that were monitored."""
+    return round(sum(monitored_in(peak, each.start, each.end) for each in ranges))
+
+
+def place(ranges: Sequence[AddrRange], nr_addrs: int) -> tuple[Area, ...]:
     """Share the columns out by size."""
     areas, first = [], 0
     for each, nr_cells in zip(ranges, distribute(nr_addrs, [each.size for each in ranges]), strict=True):
