@@ -38,19 +38,27 @@ class Bandwidth:
 
 def measure(subject: Subject) -> Bandwidth:
     """Estimate the bandwidth."""
-    counter = _Counter()
+    counter = BandwidthCounter()
     coverage = gather(subject, counter)
     return Bandwidth(
         coverage=coverage,
         percentiles=PERCENTILES,
         bps=counter.bps.percentiles(PERCENTILES),
-        mean_bps=round(counter.accesses_sz * _NSEC_PER_SEC / counter.known_ns) if counter.known_ns else 0,
+        mean_bps=counter.mean_bps,
         series=counter.bps.series(subject.from_ns, subject.to_ns),
     )
 
 
 @dataclass(slots=True, eq=False)
-class _Counter:
+class BandwidthCounter:
+    """Counts while windows come.
+
+    Attributes:
+        bps: Bytes per second of each window.
+        accesses_sz: Size times nr_accesses of all regions, and
+        known_ns: in how long. Nanoseconds.
+    """
+
     bps: PerWindow = field(default_factory=PerWindow)
     accesses_sz: float = 0.0
     known_ns: int = 0
@@ -63,3 +71,8 @@ class _Counter:
         self.bps.add(windows, (total * _NSEC_PER_SEC / windows.span_ns).astype(np.int64))
         self.accesses_sz += float(total.sum())
         self.known_ns += int(windows.span_ns.sum())
+
+    @property
+    def mean_bps(self) -> int:
+        """Average. Bytes per second."""
+        return round(self.accesses_sz * _NSEC_PER_SEC / self.known_ns) if self.known_ns else 0

@@ -114,7 +114,7 @@ class _Drawing:
     def _values(self, windows: Windows, regions: TargetRegions) -> Floats | None:
         if self.canvas.unit is Unit.SHARE:
             return None
-        return regions.nr_accesses * _NSEC_PER_SEC / windows.span_ns[regions.window]
+        return regions.nr_accesses.astype(np.float64) * _NSEC_PER_SEC / windows.span_ns[regions.window]
 
     @property
     def drawn_share(self) -> float:

@@ -54,7 +54,7 @@ def measure(subject: Subject, thresholds: Sequence[float] = THRESHOLDS) -> Worki
         subject: What the report is about.
         thresholds: Shares of samples (0 to 1) from which a region counts; 0 is any access.
     """
-    counter = _Counter(tuple(thresholds))
+    counter = WssCounter(tuple(thresholds))
     recency = Recency(subject.to_ns, times_within(subject))
     coverage = gather(subject, counter, recency)
     return WorkingSet(
@@ -71,7 +71,15 @@ def measure(subject: Subject, thresholds: Sequence[float] = THRESHOLDS) -> Worki
 
 
 @dataclass(slots=True, eq=False)
-class _Counter:
+class WssCounter:
+    """Counts while windows come.
+
+    Attributes:
+        thresholds: Shares of samples from which a region counts, whole; 0 is any access.
+        accessed: For each of them, the working-set size of each window.
+        monitored: What was looked at in each window.
+    """
+
     thresholds: tuple[float, ...]
     accessed: list[PerWindow] = field(init=False)
     monitored: PerWindow = field(default_factory=PerWindow)
