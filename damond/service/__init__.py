@@ -29,6 +29,7 @@ status.py            what `status` tells
 protocol.py          what a request is
 verbs.py             what can be asked
 control.py           answers requests; the protocol is described here
+authorized.py        keys of the clients that may come in over the network
 remote.py            stream and requests over the network
 notify.py            telling systemd how the service is
 serve.py             `damond serve`: supervisor, control and signals in one asyncio loop
