@@ -45,8 +45,8 @@ What comes is written twice a second as a small batch; small ones are later repl
 id of the first. message: bodies as on the wire. A context's epoch, seq and end_ns are those of its last snapshot."""
 
 WAL_SZ: Final = 5 * 1024 * 1024
-"""Bytes that the -wal file may take: 1000 pages (SQLite's own measure) and what one commit adds. While somebody reads for
-long it becomes larger."""
+"""Bytes that the -wal file may take: 1000 pages (SQLite's own measure) and what one commit adds. While somebody reads
+for long it becomes larger."""
 
 _HINT_FOREIGN: Final = "records are made by 'damond record'; 'damond import' reads those of damo"
 _HINT_DAMAGED: Final = "what can be saved: sqlite3 FILE .recover | sqlite3 NEW"
