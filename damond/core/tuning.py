@@ -26,6 +26,9 @@ _AT_ONCE_US: Final = 2_000_000
 _LOOKS: Final = 4
 """Looks at the counts of such an aggregation, the last one at its end."""
 
+_FORGETTING: Final = 0.9
+"""What an aggregation leaves of the highest score before: ten times the goal is forgotten after 22 of them."""
+
 _LEAST_PART: Final = 40
 """What is saturated counts fully from this part of ``access_bp`` on: 0.1 % of memory at 4 %."""
 
@@ -44,8 +47,8 @@ class IntervalsGoal:
         max_sample_us: Greatest sampling interval. Microseconds.
         saturation_bp: Ours; 0 leaves all to the kernel's rule. The goal is reached, too, where memory that is accessed
             at all is seen accessed in that share of its samples: a longer interval would show hardly more of it, and
-            blur what moves. And intervals of seconds are shortened before their aggregation ends, if that much has
-            been seen. 1/10,000.
+            blur what moves. Besides, intervals are shortened as soon as twice the goal is seen (those of seconds
+            before their aggregation ends), and lengthened only after a while below it. 1/10,000.
 
     Raises:
         ValueError: A value is impossible.
@@ -117,6 +120,7 @@ class Tuner:
     def __init__(self, goal: IntervalsGoal) -> None:
         self.goal = goal
         self._aggrs = 0
+        self._peak = 0
 
     def score(self, targets: Sequence[Target], nr_samples: int) -> int:
         """Say how much of the goal is reached. 10,000 is the goal, more is beyond (damon_get_intervals_score).
@@ -142,10 +146,24 @@ class Tuner:
         kdamond_tune_intervals, Linux 6.15. Microseconds.
         """
         self._aggrs += 1
+        if self.goal.saturation_bp:
+            return self._with_memory(self.score(targets, attrs.samples_per_aggr), attrs)
         if self._aggrs < self.goal.aggrs:
             return None
         self._aggrs = 0
         return self._next(self.score(targets, attrs.samples_per_aggr), attrs)
+
+    def _with_memory(self, score: int, attrs: Attrs) -> Usec | None:
+        """Shorten as soon as twice the goal is seen, and lengthen only once what was seen before is long past.
+
+        By the kernel's rule a program that works for a second and rests for another finds its intervals long where
+        it works and short where it rests.
+        """
+        self._peak = max(score, int(self._peak * _FORGETTING))
+        if self._aggrs < self.goal.aggrs and score < 2 * _BP:
+            return None
+        self._aggrs = 0
+        return self._next(score if score > _BP else min(self._peak, _BP), attrs)
 
     def sampled(self, targets: Sequence[Target], nr_samples: int, attrs: Attrs) -> Usec | None:
         """Say whether a long interval is to be halved within its aggregation: twice the goal is seen already.

@@ -3,6 +3,8 @@
 from damond.record.columns import NO_PID, Block
 from damond.record.model import Gap, Mapping, MappingsAt, MemoryAt, RecordedContext
 from damond.record.reader import Record
+from damond.record.recorder import Recorder, RecorderState
+from damond.record.retention import Retention
 from damond.record.writer import RecordWriter
 
 __all__ = [
@@ -15,4 +17,7 @@ __all__ = [
     "Record",
     "RecordWriter",
     "RecordedContext",
+    "Recorder",
+    "RecorderState",
+    "Retention",
 ]

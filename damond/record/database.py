@@ -44,8 +44,9 @@ CREATE INDEX memory_time ON memory(context_id, time_ns);
 What comes is written twice a second as a small batch; small ones are later replaced by one that is sealed, under the
 id of the first. message: bodies as on the wire. A context's epoch, seq and end_ns are those of its last snapshot."""
 
-_WAL_LIMIT_SZ: Final = 16 * 1024 * 1024
-"""Bytes that the -wal file keeps once its content has gone into the database. A long reader can make it larger."""
+WAL_SZ: Final = 5 * 1024 * 1024
+"""Bytes that the -wal file may take: 1000 pages (SQLite's own measure) and what one commit adds. While somebody reads
+for long it becomes larger."""
 
 _HINT_FOREIGN: Final = "records are made by 'damond record'; 'damond import' reads those of damo"
 _HINT_DAMAGED: Final = "what can be saved: sqlite3 FILE .recover | sqlite3 NEW"
@@ -144,7 +145,7 @@ def open_writable(path: Path) -> sqlite3.Connection:
         # What a commit has written stays, though the power fails: in WAL mode NORMAL would give up the last ones.
         connection.executescript(
             "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-            f" PRAGMA journal_size_limit = {_WAL_LIMIT_SZ};"
+            f" PRAGMA journal_size_limit = {WAL_SZ};"
         )
         if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
             header = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"

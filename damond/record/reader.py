@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
-import msgpack
-
 from damond.core import Snapshot, Summary
 from damond.errors import RecordError, UnknownNameError
 from damond.record import codec, database
@@ -169,7 +167,7 @@ class Record:
                 " AND other.context_id = this.context_id AND other.target_id = this.target_id), ?) ORDER BY id",
                 (self._id(connection, context), most, least, least),
             ):
-                mappings = tuple(Mapping(*row) for row in msgpack.unpackb(codec.inflate(body)))
+                mappings = tuple(Mapping(*row) for row in codec.inflate(body))
                 yield MappingsAt(time_ns, pid, target_id, mappings)
 
     def memory(self, context: Which, from_ns: int | None = None, to_ns: int | None = None) -> Iterator[MemoryAt]:

@@ -5,16 +5,16 @@ import socket
 import sqlite3
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Final, Self
 
 import msgpack
 
-from damond.core import Origin, Snapshot
+from damond.core import Mapping, Origin, ProcessMemory, Snapshot, Summary
 from damond.errors import RecordFullError
-from damond.record import codec, database
+from damond.record import codec, database, deletion
 from damond.record.columns import Block
 from damond.record.gaps import Last, mark
 from damond.record.lock import WriterLock
@@ -41,12 +41,14 @@ class _Written:
         last: Its newest snapshot.
         open_since_ns: Begin of what is not sealed yet.
         open_regions: Regions in what is not sealed yet.
+        mappings: Target id -> what it had mapped last.
     """
 
     id: int
     last: Last | None = None
     open_since_ns: int | None = None
     open_regions: int = 0
+    mappings: dict[int, tuple[Mapping, ...]] = field(default_factory=dict)
 
     @property
     def is_due(self) -> bool:
@@ -83,15 +85,12 @@ class RecordWriter:
         self._host = socket.gethostname()
         self._lock = WriterLock(path)
         try:
-            self._open()
+            self._connection = database.open_writable(path)
+            with self._failing():
+                self._contexts = self._known()
         except BaseException:
             self._lock.release()
             raise
-
-    def _open(self) -> None:
-        self._connection = database.open_writable(self.path)
-        with self._failing():
-            self._contexts = self._known()
 
     def _known(self) -> dict[tuple[str, str], _Written]:
         rows = self._connection.execute("SELECT name, host, id, epoch, seq, end_ns FROM context").fetchall()
@@ -172,12 +171,32 @@ class RecordWriter:
 
     def _insert_message(self, context: _Written, message: wire.Message) -> None:
         origin = message.origin or Origin(host=self._host, epoch=0, seq=0)
+        if isinstance(message, Summary):
+            for each in message.memory:
+                self._insert_memory(context, message.end_ns, each)
+            message = replace(message, memory=())
         time_ns = message.time_ns if isinstance(message, wire.Event) else message.end_ns
         body = msgpack.packb(wire.to_map(message, origin.host))
         self._connection.execute(
             "INSERT INTO message(context_id, kind, time_ns, epoch, seq, body) VALUES (?, ?, ?, ?, ?, ?)",
             (context.id, wire.kind_of(message), time_ns, origin.epoch, origin.seq, body),
         )
+
+    def _insert_memory(self, context: _Written, time_ns: int, memory: ProcessMemory) -> None:
+        """Keep the figures of each time; mappings, which are many, when they have changed."""
+        where = (context.id, memory.target_id, time_ns, memory.pid)
+        figures = (memory.vsz_bytes, memory.rss_bytes, memory.pss_bytes, memory.limit_bytes)
+        self._connection.execute(
+            "INSERT INTO memory(context_id, target_id, time_ns, pid, vsz_bytes, rss_bytes, pss_bytes, limit_bytes)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*where, *figures),
+        )
+        if memory.mappings and memory.mappings != context.mappings.get(memory.target_id):
+            self._connection.execute(
+                "INSERT INTO mappings(context_id, target_id, time_ns, pid, body) VALUES (?, ?, ?, ?, ?)",
+                (*where, codec.deflate(memory.mappings)),
+            )
+            context.mappings[memory.target_id] = memory.mappings
 
     def seal_one(self) -> bool:
         """Pack the small batches of one context together, if there are enough; return whether there were.
@@ -196,10 +215,10 @@ class RecordWriter:
                 "SELECT id, first_ns, last_ns, body FROM batch WHERE context_id = ? AND NOT sealed ORDER BY id",
                 (context.id,),
             ).fetchall()
+            context.open_since_ns, context.open_regions = None, 0
             read = [(row, codec.unpack(row[3])) for row in rows]
             for _, run in groupby(read, lambda each: each[1].primitive):
                 self._replace(*zip(*run, strict=True))
-            context.open_since_ns, context.open_regions = None, 0
 
     def _replace(self, rows: Sequence[tuple[int, int, int, bytes]], blocks: Sequence[Block]) -> None:
         ids = [row[0] for row in rows]
@@ -216,6 +235,22 @@ class RecordWriter:
             ),
         )
 
+    def delete_oldest(self, before_ns: int | None, max_sz_bytes: int | None) -> bool:
+        """Delete a little of what is older, or of the oldest if all takes more; return whether there was something.
+
+        Raises:
+            RecordError: The record can't be written.
+        """
+        with self._failing():
+            used = deletion.used_bytes(self._connection) + database.WAL_SZ
+            too_large = max_sz_bytes is not None and used > max_sz_bytes
+            victims = deletion.oldest(self._connection, before_ns, too_large=too_large)
+            if not victims:
+                return deletion.shrink(self._connection)
+        with self._transaction():
+            deletion.delete(self._connection, victims)
+        return True
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """All or nothing; after a failure what this writer knows is read again from the file."""
@@ -225,9 +260,10 @@ class RecordWriter:
                 yield
                 self._connection.execute("COMMIT")
         except BaseException:
-            # Closed, not rolled back: after a write that failed, the system's idea of the file may be wrong too.
-            self._connection.close()
-            self._open()
+            with self._failing():
+                if self._connection.in_transaction:  # SQLite rolls back by itself after some failures
+                    self._connection.execute("ROLLBACK")
+                self._contexts = self._known()
             raise
 
     @contextlib.contextmanager
@@ -245,8 +281,17 @@ class RecordWriter:
                 regions -= oldest.nr_regions
                 self.nr_dropped += 1
 
+    def abandon(self) -> None:
+        """End without writing the rest."""
+        self._connection.close()
+        self._lock.release()
+
     def close(self) -> None:
-        """Write and seal the rest, and leave one plain file."""
+        """Write and seal the rest, and leave one plain file.
+
+        Raises:
+            RecordError: Not all could be written; what was before is as it was.
+        """
         try:
             self.flush()
             for each in self._contexts.values():
@@ -256,8 +301,7 @@ class RecordWriter:
                 self._connection.execute("PRAGMA incremental_vacuum")
                 database.leave_wal(self._connection)
         finally:
-            self._connection.close()
-            self._lock.release()
+            self.abandon()
 
     def __enter__(self) -> Self:
         return self

@@ -78,10 +78,15 @@ class ControlServer:
 
     def __init__(self, supervisor: Supervisor, reload: Callable[[], Awaitable[dict[str, Any]]] | None = None) -> None:
         self.counts = dict.fromkeys(("requests", "refused", "malformed", "internal", "replies_lost"), 0)
-        self._verbs = Verbs(supervisor, reload, self.counts)
+        self._verbs = Verbs(supervisor, reload)
+        self.add_status("control", lambda: dict(self.counts))
         self.shutdown = self._verbs.shutdown
         self._tasks: set[asyncio.Task[None]] = set()
         self._context = zmq.asyncio.Context(io_threads=1)
+
+    def add_status(self, name: str, describe: Callable[[], Any]) -> None:
+        """Have ``status`` tell something more."""
+        self._verbs.more_status[name] = describe
 
     def bind(self, endpoint: str) -> zmq.asyncio.Socket:
         """Make a socket for requests; pass it to :meth:`serve`."""

@@ -15,9 +15,9 @@ from damond.service.handle import WorkerHandle
 from damond.service.health import Health
 from damond.service.launch import LauncherProcess
 from damond.service.life import Announce, Life
+from damond.service.processes import is_alive
 from damond.service.requests import Requests
 from damond.service.restart import Backoff
-from damond.service.selector import is_alive
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.units import USEC_PER_SEC
 
@@ -131,7 +131,13 @@ class ManagedContext:
 
     def _end_by_force(self, handle: WorkerHandle) -> None:
         self._launcher.signal(handle, signal.SIGTERM)
-        self._killing = asyncio.create_task(self._make_end(handle, [signal.SIGKILL]))
+        self._killing = asyncio.create_task(self._kill(handle))
+
+    async def _kill(self, handle: WorkerHandle) -> None:
+        try:
+            await self._make_end(handle, [signal.SIGKILL])
+        except WorkerFailedError as error:
+            _log.error("%s", error)
 
     async def _make_end(self, handle: WorkerHandle, signals: list[signal.Signals]) -> None:
         await make_end(self._launcher, handle, self._interval_s("sample_interval"), signals)
@@ -151,7 +157,11 @@ class ManagedContext:
             )
 
     async def stop(self, reason: str = "requested") -> None:
-        """End the worker: ask, then SIGTERM, then SIGKILL; the wait after SIGKILL alone has no limit."""
+        """End the worker: ask, then SIGTERM, then SIGKILL; the wait after SIGKILL alone has no limit.
+
+        Raises:
+            WorkerFailedError: It does not end, and the launcher is stopped; it ends when that goes on.
+        """
         self._cancel_timer()
         handle = self.handle
         if handle is None or not handle.is_alive:

@@ -14,6 +14,7 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from damond.core.context import check_name
 from damond.errors import ConfigError
+from damond.service.authorized import Authorized
 from damond.service.control import limit
 from damond.service.hub import MAX_SUBSCRIPTION_SZ, SNDHWM
 from damond.stream.subscriber import RCVHWM
@@ -70,18 +71,20 @@ class RemoteStream:
         local: The local stream.
         address: To forward it to.
         pair: Keys of this service.
-        authorized: Directory with the clients' keys.
+        authorized: The clients' keys.
         welcome: What every subscriber is told when it is connected.
 
     Raises:
         ConfigError: The address can't be used.
     """
 
-    def __init__(self, local: str, address: str, pair: tuple[bytes, bytes], authorized: Path, welcome: bytes) -> None:
+    def __init__(
+        self, local: str, address: str, pair: tuple[bytes, bytes], authorized: Authorized, welcome: bytes
+    ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._auth = ThreadAuthenticator(self._context)
         self._auth.start()
-        self._auth.configure_curve(domain="damond", location=authorized)
+        self._auth.configure_curve_callback(domain="damond", credentials_provider=authorized)
         xsub, xpub = self._context.socket(zmq.XSUB), self._context.socket(zmq.XPUB)
         for each in (xsub, xpub):
             each.setsockopt(zmq.LINGER, 0)
@@ -105,10 +108,6 @@ class RemoteStream:
             xsub.close()
             xpub.close()
 
-    def reload(self, authorized: Path) -> None:
-        """Read the clients' keys again."""
-        self._auth.configure_curve(domain="damond", location=authorized)
-
     def close(self) -> None:
         """End."""
         self._auth.stop()
@@ -123,19 +122,15 @@ class RemoteQuery:
         ConfigError: The address can't be used.
     """
 
-    def __init__(self, address: str, pair: tuple[bytes, bytes], authorized: Path) -> None:
+    def __init__(self, address: str, pair: tuple[bytes, bytes], authorized: Authorized) -> None:
         self.context = zmq.asyncio.Context(io_threads=1)
         self._auth = AsyncioAuthenticator(self.context)
         self._auth.start()
-        self._auth.configure_curve(domain="damond", location=authorized)
+        self._auth.configure_curve_callback(domain="damond", credentials_provider=authorized)
         self.socket = self.context.socket(zmq.ROUTER)
         limit(self.socket)
         _serve_curve(self.socket, pair)
         _bind(self.socket, address)
-
-    def reload(self, authorized: Path) -> None:
-        """Read the clients' keys again."""
-        self._auth.configure_curve(domain="damond", location=authorized)
 
     def close(self) -> None:
         """End."""

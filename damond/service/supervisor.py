@@ -15,7 +15,7 @@ import psutil
 
 from damond import __version__
 from damond.core import Attrs
-from damond.errors import DamondError, NotRunningError, UnknownNameError, UsageError
+from damond.errors import DamondError, NotRunningError, UnknownNameError, UsageError, WorkerFailedError
 from damond.plugin import Registry
 from damond.service.checks import target_problems
 from damond.service.contexts import Contexts
@@ -24,6 +24,7 @@ from damond.service.hub import SNDHWM, Hub
 from damond.service.launch import LauncherProcess
 from damond.service.managed import ManagedContext
 from damond.service.privileges import Identity, describe
+from damond.service.processes import Processes
 from damond.service.runtime_dir import RuntimeDir
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.service.status import describe_context, never_started
@@ -75,6 +76,7 @@ class Supervisor:
         self.contexts = Contexts(known, self._forget)
         self.registry = registry
         self.launcher = LauncherProcess(runtime.endpoints, trusting=trusting, plugins=plugins)
+        self._processes = Processes(self.launcher.executables)
         self._runtime = runtime
         self._identity = identity
         self._on_stderr = on_stderr or _forward_stderr
@@ -103,12 +105,18 @@ class Supervisor:
     async def __aexit__(self, *exc: object) -> None:
         for task in self._watching:
             task.cancel()
-        with contextlib.suppress(NotRunningError):
+        try:
             await self.stop([each.spec.name for each in self.contexts])
+        except NotRunningError:
+            pass
+        except WorkerFailedError as error:  # the launcher is stopped; it ends all workers when it goes on
+            _log.error("%s", error)
         await asyncio.gather(*(each.end_command() for each in self.contexts))
-        await self.launcher.__aexit__(*exc)
-        self._publisher.close()
-        self.hub.close()
+        try:
+            await self.launcher.__aexit__(*exc)
+        finally:
+            self._publisher.close()
+            self.hub.close()
 
     @property
     def nr_running(self) -> int:
@@ -156,7 +164,7 @@ class Supervisor:
             context.command = Command(spec.command)
             spec = replace(spec, targets=(*spec.targets, TargetSpec(context.command.pid)))
         context.roots = [each.id for each in spec.targets]
-        context.spec = await with_targets(spec, self._own_pids())
+        context.spec = await with_targets(spec, self._processes, self._own_pids())
         context.target_ids = [each.id for each in context.spec.targets]
 
     def _own_pids(self) -> list[int]:
@@ -201,6 +209,7 @@ class Supervisor:
         Raises:
             UnknownNameError: There is no such context.
             NotRunningError: None of them runs.
+            WorkerFailedError: One does not end; all others have ended.
         """
         for name in names:
             if name not in self.contexts.names():
@@ -208,7 +217,10 @@ class Supervisor:
         running = [each for each in self.contexts.running() if each.spec.name in names]
         if not running:
             raise NotRunningError(f"not running: {', '.join(names)}", hint="'damond status' shows what runs")
-        await asyncio.gather(*(each.stop() for each in running))
+        ends = await asyncio.gather(*(each.stop() for each in running), return_exceptions=True)
+        for failure in ends:
+            if isinstance(failure, BaseException):
+                raise failure
 
     async def tune(
         self, name: str, attrs: dict[str, int], *, add: Sequence[int] = (), remove: Sequence[int] = ()
@@ -259,12 +271,16 @@ class Supervisor:
                 each.check_health(self.hub.last_snapshot_s.get(each.spec.name, 0.0), stalled_s)
 
     async def _watch_targets(self) -> None:
+        told = ""
         while True:
             await asyncio.sleep(FOLLOW_EVERY_S)
             try:
-                await follow(self.contexts, self._own_pids())
-            except (OSError, psutil.Error) as error:  # as without descriptors: targets stay as they are until then
-                _log.warning("the processes of this machine can't be listed: %s", error)
+                await follow(self.contexts, self._processes, self._own_pids())
+                told = ""
+            except (OSError, psutil.Error, WorkerFailedError) as error:  # no descriptors, or the launcher is stopped
+                if str(error) != told:
+                    told = str(error)
+                    _log.warning("targets stay as they are, processes can't be listed: %s", error)
 
     def is_fresh(self) -> bool:
         """Whether every running context publishes in time."""

@@ -67,22 +67,17 @@ class Verbs:
     Args:
         supervisor: Whom the requests are for.
         reload: Reads the configuration again; returns what was done. None if there is none.
-        counts: What the socket has counted, for ``status``.
 
     Attributes:
+        more_status: Keys of ``status`` beyond what the supervisor knows, and who tells them.
         shutdown: Set once somebody asked for the end.
     """
 
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        reload: Callable[[], Awaitable[dict[str, Any]]] | None,
-        counts: Mapping[str, int],
-    ) -> None:
+    def __init__(self, supervisor: Supervisor, reload: Callable[[], Awaitable[dict[str, Any]]] | None) -> None:
         self.shutdown = asyncio.Event()
-        self.reload = reload
+        self.more_status: dict[str, Callable[[], Any]] = {}
         self._supervisor = supervisor
-        self._counts = counts
+        self._reload_all = reload
         self._verbs: dict[str, tuple[type[_Args], Callable[[Any], Awaitable[Any]]]] = {
             "hello": (_NoArgs, self._hello),
             "list": (_NoArgs, self._list),
@@ -127,7 +122,7 @@ class Verbs:
         return [{"name": each["name"], "state": each["state"]} for each in self._supervisor.status()["contexts"]]
 
     async def _status(self, _: _NoArgs) -> dict[str, Any]:
-        return {**self._supervisor.status(), "control": dict(self._counts)}
+        return {**self._supervisor.status(), **{name: tell() for name, tell in self.more_status.items()}}
 
     async def _start(self, args: _StartArgs) -> list[str]:
         known = self._supervisor.contexts.known
@@ -184,11 +179,11 @@ class Verbs:
         return [asdict(report) for report in self._supervisor.registry.reports]
 
     async def _reload(self, _: _NoArgs) -> dict[str, Any]:
-        if self.reload is None:
+        if self._reload_all is None:
             raise UsageError(
                 "this supervisor has no configuration file to read again", hint="stop and start its contexts instead"
             )
-        return await self.reload()
+        return await self._reload_all()
 
     async def _shutdown(self, _: _NoArgs) -> None:
         self.shutdown.set()

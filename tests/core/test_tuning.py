@@ -125,6 +125,17 @@ def test_saturation_of_next_to_nothing() -> None:
     assert Tuner(IntervalsGoal(aggrs=1, saturation_bp=5_000)).aggregated(process, attrs(80_000)) > 159_000
 
 
+def test_fast_attack_slow_release() -> None:
+    """Twice the goal shortens after any aggregation; rest lengthens only after a while."""
+    tuner = Tuner(IntervalsGoal(saturation_bp=5_000))
+    rest, work = targets((100, 0)), targets((50, 20), (50, 0))
+    assert tuner.aggregated(work, attrs(80_000)) == 40_000
+    changes = [tuner.aggregated(rest, attrs(40_000)) for _ in range(36)]
+    assert set(changes[:21]) == {None, 40_000}
+    assert [each for each in changes[21:] if each][-1] > 60_000
+    assert tuner.aggregated(work, attrs(80_000)) == 40_000
+
+
 def test_within_an_aggregation() -> None:
     """Somebody who waits 200 s for an aggregation gets shorter ones as soon as twice the goal has been seen."""
     slow, busy = attrs(10 * SECOND), targets((10, 5), (90, 0))

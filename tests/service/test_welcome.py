@@ -1,7 +1,6 @@
 """The welcome as the hub gives it: the first thing that a reader hears, and only one that asks for it."""
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from damond.stream import welcome, wire
 from damond.stream.endpoints import Endpoints
 from damond.stream.subscriber import AsyncSubscriber, Subscriber
 from damond.stream.welcome import Welcome
-from tests.chaos.rig import Served, synthetic
+from tests.chaos.rig import Served, free_port, synthetic
 
 LIMIT_S = 10.0
 FIRST = Welcome(version="0.1", host="host1", pid=4242, started_ns=1_700_000_000_000_000_000, queue=256)
@@ -142,9 +141,7 @@ def test_of_the_service(tmp_path: Path) -> None:
         make_keys(tmp_path / "keys", name)
     (tmp_path / "authorized").mkdir()
     (tmp_path / "keys" / "friend.key").rename(tmp_path / "authorized" / "friend.key")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    address = f"tcp://127.0.0.1:{free_port()}"
     keys = f'key = "{tmp_path}/keys/server.key_secret"\nauthorized = "{tmp_path}/authorized"'
     served = Served(tmp_path, f'[remote]\nstream = "{address}"\n{keys}\n{synthetic("one")}')
     remote = Remote("", address, tmp_path / "keys" / "server.key", tmp_path / "keys" / "friend.key_secret")
