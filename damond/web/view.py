@@ -9,8 +9,7 @@ import numpy as np
 
 from damond.core import Snapshot, Summary, TargetSnapshot, summarize
 from damond.report import Area, Heatmap, Mappings
-from damond.report.idle import idle_times
-from damond.report.scrolling import NO_DATA
+from damond.report.idle_now import idle_times
 from damond.units import USEC_PER_SEC, format_interval, format_size
 from damond.web.live import Live
 from damond.web.watched import Watched
@@ -129,8 +128,8 @@ def _figures(snapshot: Snapshot) -> dict[str, Any]:
 def heatmap_map(heatmap: Heatmap, mappings: Mappings | None = None) -> dict[str, Any]:
     """Make plain values of a heat map: one byte a cell, rows are time; two values say why there is no heat."""
     cells = np.full(heatmap.heat.shape, NOT_MONITORED, np.uint8)
-    cells[heatmap.heat == NO_DATA] = NOTHING_KNOWN
-    known = heatmap.heat >= 0
+    cells[~heatmap.recorded] = NOTHING_KNOWN
+    known = heatmap.heat >= 0  # not NaN
     # Nothing and all are told from nearly nothing and nearly all, as in the terminal.
     steps = np.round(heatmap.heat[known] * FULL)
     cells[known] = np.where((heatmap.heat[known] > 0) & (steps == 0), 1, steps)
