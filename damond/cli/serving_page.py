@@ -7,6 +7,7 @@ import click
 import uvicorn
 
 from damond.errors import ConfigError, UsageError
+from damond.record import Record
 from damond.web import Access, make_app
 from damond.web.guard import LOOPBACK_NAMES, is_loopback, new_token
 
@@ -16,13 +17,24 @@ _MAX_REQUEST_SZ = 4096
 _MIN_TOKEN = 16
 
 
-def serve(directory: Path, *, address: str, port: int, names: frozenset[str], token_file: Path | None) -> None:
+def serve(
+    directory: Path,
+    *,
+    address: str,
+    port: int,
+    names: frozenset[str],
+    token_file: Path | None,
+    record: Path | None,
+) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
         UsageError: The address can't be listened on.
         ConfigError: The token can't be read, or is too short to be one.
+        RecordError: The record can't be read.
     """
+    if record is not None:
+        Record.open(record)
     local = is_loopback(address)
     token = _read_token(token_file) if token_file else None if local else new_token()
     access = Access(frozenset(LOOPBACK_NAMES) | ({address} | names if not local else names), token)
@@ -31,7 +43,7 @@ def serve(directory: Path, *, address: str, port: int, names: frozenset[str], to
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"damond: http://{shown}:{port}/{'' if token is None or token_file else f'?token={token}'}", err=True)
     config = uvicorn.Config(
-        make_app(directory, access),
+        make_app(directory, access, record),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -20,8 +20,20 @@ from damond.stream.endpoints import serving_runtime_dir
     type=click.Path(path_type=Path, dir_okay=False),
     help="File with the token that browsers must show; without it, one is drawn and printed.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A record of the service, to look back in time.",
+)
 @options.runtime_dir
-def command(address: str, port: int, names: tuple[str, ...], token_file: Path | None, runtime_dir: Path | None) -> None:
+def command(
+    address: str,
+    port: int,
+    names: tuple[str, ...],
+    token_file: Path | None,
+    record: Path | None,
+    runtime_dir: Path | None,
+) -> None:
     """Show the running service as a page, live and back in time, until Ctrl-C.
 
     By default only this machine can open it. Elsewhere put it behind a proxy with TLS: a token that travels in the
@@ -37,4 +49,5 @@ def command(address: str, port: int, names: tuple[str, ...], token_file: Path | 
         port=port,
         names=frozenset(names) | {socket.gethostname()},
         token_file=token_file,
+        record=record,
     )

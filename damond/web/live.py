@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from damond.client import Client, Snapshot, Summary, subscribe
 from damond.errors import DamondError, ProtocolError
+from damond.web import past
 from damond.web.watched import Watched
 
 _log = logging.getLogger(__name__)
@@ -46,14 +47,19 @@ class Live:
 
     Args:
         directory: The runtime directory of the service.
+        record: What it has recorded; None if it is not to be shown.
 
     Attributes:
         status: What the service last said of itself, or None.
         trouble: Why there is no service; empty while there is.
+        record: As given.
+        recorded: Context -> from when to when there is a record of it, see :func:`damond.web.past.recorded`.
         status_seq: Counts the answers, so that nobody draws one twice.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, record: Path | None = None) -> None:
+        self.record = record
+        self.recorded: dict[str, dict[str, float]] = {}
         self.status: dict[str, Any] | None = None
         self.trouble = ""
         self.status_seq = 0
@@ -75,6 +81,8 @@ class Live:
     async def _ask(self) -> None:
         self.status_seq += 1
         try:
+            if self.record is not None:
+                self.recorded = await asyncio.to_thread(past.recorded, self.record)
             self.status = await asyncio.to_thread(self._fetch_status)
             self.trouble = ""
         except DamondError as error:

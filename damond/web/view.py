@@ -1,8 +1,7 @@
-"""What a browser draws: plain values, made here so that page, terminal and record agree."""
+"""What a browser draws of one context: plain values, made here so that page, terminal and record agree."""
 
 import base64
 import itertools
-from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +10,6 @@ from damond.core import Snapshot, Summary, TargetSnapshot, summarize
 from damond.report import Area, Heatmap, Mappings
 from damond.report.idle_now import idle_times
 from damond.units import USEC_PER_SEC, format_interval, format_size
-from damond.web.live import Live
 from damond.web.watched import Watched
 
 MAX_REGIONS: Final = 256
@@ -24,41 +22,6 @@ NOTHING_KNOWN: Final = 254
 NOT_MONITORED: Final = 255
 
 _NSEC_PER_MSEC: Final = 1_000_000
-
-
-def overview(live: Live) -> dict[str, Any]:
-    """Make the table of contexts."""
-    status = live.status or {"contexts": [], "host": "", "version": ""}
-    missed = status.get("drops", {}).get("missed", {})
-    return {
-        "kind": "overview",
-        "trouble": live.trouble,
-        "host": status["host"],
-        "version": status["version"],
-        "contexts": [
-            {**_row(each), "missed": missed.get(each["name"], 0), "spark": live.spark(each["name"])}
-            for each in status["contexts"]
-        ],
-    }
-
-
-def _row(each: Mapping[str, Any]) -> dict[str, Any]:
-    newest = each.get("newest") or {}
-    error = each.get("error") or {}
-    return {
-        "name": each["name"],
-        "state": "paused" if each.get("paused") and each["state"] == "running" else each["state"],
-        "reason": error.get("message") or each.get("reason", ""),
-        "hint": error.get("hint", ""),
-        "stale": bool(newest) and each.get("stale", False),
-        "primitive": each.get("primitive", ""),
-        "pid": each.get("pid"),
-        "rss_bytes": (each.get("process") or {}).get("rss_bytes"),
-        **{
-            name: newest.get(name)
-            for name in ("accessed_bytes", "total_bytes", "nr_regions", "checks_per_s", "cpu_fraction", "bandwidth_bps")
-        },
-    }
 
 
 def live_view(name: str, watched: Watched, *, target_id: int | None, span_s: float, everything: bool) -> dict[str, Any]:

@@ -150,7 +150,17 @@ function showView(message) {
 }
 
 function showFigures({ newest, lost }) {
-  const rows = [
+  const past = [
+    ["working set, median", size(newest.accessed_bytes)],
+    ["working set, p95", size(newest.p95_bytes)],
+    ["touched in this time", size(newest.touched_bytes)],
+    ["monitored, median", size(newest.total_bytes)],
+    ["windows", newest.nr_windows?.toLocaleString("en")],
+    ["windows lost", newest.nr_missed?.toLocaleString("en")],
+    ["gaps", newest.nr_gaps?.toLocaleString("en")],
+    ["sampled every", interval(newest.sample_us / 1e6)],
+  ];
+  const rows = newest.past ? past : [
     ["working set", size(newest.accessed_bytes)],
     ["monitored", size(newest.total_bytes)],
     ["RSS of the processes", size(newest.rss_bytes)],
@@ -225,6 +235,7 @@ const KEYS = { start: (each) => BigInt(each.start), name: (each) => each.name ??
 function showRegions() {
   const key = KEYS[order.key] ?? ((each) => each[order.key]);
   const rows = [...view.regions].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0) * (order.down ? -1 : 1));
+  $("regions-head").textContent = view.newest.past ? "last touched before the end" : "about so for";
   $("regions-note").textContent = view.newest.nr_regions > rows.length ? `the ${rows.length} most accessed of ${view.newest.nr_regions}` : "";
   for (const button of document.querySelectorAll("#regions th button")) {
     const head = button.parentElement;
@@ -235,7 +246,7 @@ function showRegions() {
     const row = document.createElement("tr"), address = cell(""), code = document.createElement("code");
     code.textContent = each.start;
     address.append(code);
-    row.append(address, cell(size(each.bytes), "n"), cell(percent(each.share), "n"), cell(interval(each.age_s), "n"), cell(each.name ?? ""));
+    row.append(address, cell(size(each.bytes), "n"), cell(percent(each.share), "n"), cell(each.age_s === null ? "never touched" : interval(each.age_s), "n"), cell(each.name ?? ""));
     return row;
   }));
 }
