@@ -133,14 +133,14 @@ class Live:
         """Take what is kept, then what comes; begin again when the service comes back."""
         while True:
             try:
+                stream = aiter(subscribe(name, kinds=("snapshot", "summary"), runtime_dir=self._directory))
+                coming = asyncio.ensure_future(anext(stream))  # connected first, so that no gap is between
                 for each in await asyncio.to_thread(self._kept, name):
                     watched.add(each)
-                await self.tell()
-                stream = subscribe(name, kinds=("snapshot", "summary"), latest=True, runtime_dir=self._directory)
-                async for message in stream:
-                    if isinstance(message, Summary) or watched.newest is None or message.end_ns > watched.newest.end_ns:
-                        watched.add(message)
-                        await self.tell()
+                while True:
+                    watched.add(await coming)
+                    await self.tell()
+                    coming = asyncio.ensure_future(anext(stream))
             except ProtocolError as error:
                 _log.warning("%s: %s", name, error)
             except DamondError:

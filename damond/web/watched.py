@@ -39,9 +39,11 @@ class Watched:
         self._pictures: dict[tuple[int, bool], Scrolling] = {}
 
     def add(self, message: Snapshot | Summary) -> None:
-        """Take what came over the stream; snapshots come in the order of time."""
+        """Take what came over the stream, or what the service had kept; nothing is taken twice."""
         if isinstance(message, Summary):
             self.summary = message
+            return
+        if self._is_known(message):
             return
         if message.origin is not None:
             self.missed += message.origin.missed
@@ -50,6 +52,10 @@ class Watched:
         self._recent.add(message)
         self._working_sets.add(message)
         self.newest = message
+
+    def _is_known(self, snapshot: Snapshot) -> bool:
+        last, this = None if self.newest is None else self.newest.origin, snapshot.origin
+        return last is not None and this is not None and last.epoch == this.epoch and last.seq >= this.seq
 
     def targets(self) -> list[int]:
         """List the targets of the newest snapshot."""

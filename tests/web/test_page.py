@@ -3,11 +3,15 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from damond.client import subscribe
+from damond.record.writer import RecordWriter
 from tests.web.conftest import LIMIT_S, Program
+from tests.web.conftest import page as page_of
 
 CHROMIUM = os.environ.get("DAMOND_CHROMIUM") or shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
@@ -95,6 +99,25 @@ def test_sorts_regions(opened: Any) -> None:
     assert ascending == sorted(ascending)
     opened.click("#regions button[data-key=start]")
     assert opened.evaluate(starts) == ascending[::-1]
+
+
+def test_back_in_time(browser: Any, runtime_dir: Path, tmp_path: Path) -> None:
+    """A span of the record is drawn on request, and the live picture is a click away."""
+    writer = RecordWriter(tmp_path / "record")
+    for snapshot, _ in zip(subscribe("still", runtime_dir=runtime_dir), range(20), strict=False):
+        writer.add(snapshot)
+    writer.close()
+    program = page_of(runtime_dir, "--record", str(tmp_path / "record"))
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.goto(f"{program.start().split()[1]}#still")
+    opened.click("#show")
+    opened.wait_for_function("() => view?.newest?.past && heatmap.plot")
+    assert opened.evaluate("view.newest.nr_windows") == 20
+    assert opened.get_attribute("#live", "aria-pressed") == "false"
+    opened.click("#live")
+    opened.wait_for_function("() => view?.newest && !view.newest.past")
+    opened.close()
+    program.end()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,7 +4,7 @@ import base64
 import json
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from damond.core import Snapshot, TargetSnapshot
@@ -87,7 +87,8 @@ def test_idle_adds_up(hot_mib: int) -> None:
     assert rows[0] == {"label": "accessed", "bytes": MIB}
 
 
-@given(st.integers(1, 400), st.floats(0.01, 5))
+@settings(max_examples=20)
+@given(st.integers(1, 300), st.floats(0.01, 5))
 def test_watched_is_bounded(count: int, span_s: float) -> None:
     """However many windows come, there are no more columns than a screen has, and the last is the newest."""
     watched = Watched()

@@ -221,6 +221,7 @@ function sizeTicks(plot, axis, low, high) {
 
 function showIdle(rows) {
   const all = Math.max(1, rows.reduce((sum, each) => sum + each.bytes, 0));
+  rows = rows.slice(0, rows.findLastIndex((each) => each.bytes > 0) + 1);
   $("idle").tBodies[0].replaceChildren(...rows.map((each) => {
     const row = document.createElement("tr"), bar = cell(""), fill = words("fill", "");
     fill.style.width = `${100 * each.bytes / all}%`;
