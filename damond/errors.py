@@ -54,13 +54,13 @@ class UsageError(DamondError):
 
 
 class InvalidUnitError(DamondError, ValueError):
-    """A text is no interval or no size."""
+    """What was given is no interval or no size."""
 
     code = "invalid_unit"
     errno = errno.EINVAL
     exit_code = os.EX_USAGE
 
-    def __init__(self, text: str, reason: str, *, hint: str) -> None:
+    def __init__(self, text: object, reason: str, *, hint: str) -> None:
         super().__init__(f"{text!r} {reason}", hint=hint)
 
 
@@ -189,7 +189,8 @@ class ConfigError(DamondError):
     problems: tuple[str, ...] = ()
 
     def __init__(self, message: str, problems: Sequence[str] = (), *, hint: str = "") -> None:
-        super().__init__("\n".join([message, *(f"  - {problem}" for problem in problems)]), hint=hint)
+        rows = [f"  - {problem}".replace("\n", "\n    ") for problem in problems]
+        super().__init__("\n".join([message, *rows]), hint=hint)
         self.problems = tuple(problems)
 
 
@@ -252,6 +253,30 @@ class ProtocolError(DamondError, ValueError):
     code = "protocol"
     errno = errno.EPROTO
     exit_code = os.EX_PROTOCOL
+
+
+class RecordError(DamondError):
+    """A record can't be read or written: missing, foreign, damaged, of a newer version."""
+
+    code = "record"
+    errno = errno.EINVAL
+    exit_code = os.EX_DATAERR
+
+
+class RecordFullError(RecordError):
+    """Nothing can be written to a record at the moment: the disk is full or fails."""
+
+    code = "record_full"
+    errno = errno.ENOSPC
+    exit_code = os.EX_IOERR
+
+
+class RecordBusyError(RecordError):
+    """Another process writes to the record."""
+
+    code = "record_busy"
+    errno = errno.EBUSY
+    exit_code = os.EX_TEMPFAIL
 
 
 class RemoteError(DamondError):

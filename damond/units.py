@@ -51,14 +51,14 @@ def _quantity(text: str, units: dict[str, int], default_unit: str | None, what: 
     return round(value)
 
 
-def parse_interval(text: str | int) -> Usec:
-    """Read an interval such as ``"5ms"``; a bare ``int`` is microseconds already.
+def parse_interval(text: str) -> Usec:
+    """Read an interval such as ``"5ms"``. A bare number is refused, as a text and as a number: its unit is hidden.
 
     Raises:
-        InvalidUnitError: The text is no number with one of the units us, ms, s, min, h.
+        InvalidUnitError: It is no text of a number and one of the units us, ms, s, min, h.
     """
-    if isinstance(text, int):
-        return Usec(text)
+    if not isinstance(text, str):
+        raise InvalidUnitError(text, "has no unit", hint='write a text with its unit, such as "5ms" or "1s"')
     return Usec(_quantity(text, _USEC, None, "an interval"))
 
 

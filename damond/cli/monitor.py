@@ -6,11 +6,12 @@ from pathlib import Path
 import click
 
 from damond.cli import options, output
+from damond.cli.interrupts import Interrupts
 from damond.cli.live import can_draw
 from damond.cli.monitoring import Monitoring
 from damond.cli.program import Program
 from damond.core.context import check_name
-from damond.errors import DamondError, UsageError
+from damond.errors import DamondError, NoSuchProcessError, UsageError
 from damond.plugin import Registry
 from damond.service.spec import ContextSpec, TargetSpec
 
@@ -67,6 +68,7 @@ def command(
         raise UsageError("--for 0s: there would be nothing to see", hint="leave --for out to watch without limit")
     _check(registry, primitive, pids, line)
     hidden = not as_json and can_draw(output.console())
+    interrupts = Interrupts()  # before there is a command that would have to be ended
     with Program(line, hidden=hidden, to_stderr=as_json) as program:
         targets = (program.pid,) if program.pid is not None else pids
         spec = ContextSpec(
@@ -78,7 +80,11 @@ def command(
         )
         title = f"{' '.join(line)} (pid {program.pid})" if line else ""
         title = title or ", ".join(f"pid {pid}" for pid in pids) or primitive
-        Monitoring(spec, title, as_json=as_json, span_us=span, whole=whole).run(registry)
+        monitoring = Monitoring(spec, title, interrupts, as_json=as_json, span_us=span, whole=whole)
+        try:
+            monitoring.run(registry)
+        except NoSuchProcessError as error:
+            raise (program.ended_too_soon() or error) from None
     return program.status
 
 
@@ -100,7 +106,7 @@ def _check(registry: Registry, primitive: str, pids: Sequence[int], line: Sequen
     """
     if pids and line:
         raise UsageError("both a PID and a COMMAND", hint="give one of them")
-    needs_process = primitive == "auto" or registry.primitive(primitive).process_targets
+    needs_process = registry.watches_processes(primitive)
     if needs_process and not pids and not line:
         raise UsageError("nothing to monitor", hint="damond monitor PID, or damond monitor -- COMMAND ARG...")
     if (line or pids) and not needs_process:

@@ -1,6 +1,5 @@
 """One monitoring of ``damond monitor``, from its start to its picture."""
 
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,7 @@ import psutil
 
 from damond.cli import output
 from damond.cli.heat_picture import RunPicture
+from damond.cli.interrupts import Interrupts
 from damond.cli.live import View, can_draw, open_view
 from damond.cli.maps import MapsReader
 from damond.cli.notes import Notes
@@ -26,6 +26,8 @@ from damond.units import USEC_PER_SEC, format_interval
 
 _POLL_S: Final = 0.2
 """How soon a Ctrl-C is seen."""
+_CONNECT_S: Final = 2.0
+"""For the connection to our own supervisor."""
 _LAST_MESSAGES_S: Final = 2.0
 
 
@@ -35,12 +37,22 @@ class Monitoring:
     Args:
         spec: What to monitor.
         title: What that is, for people.
+        interrupts: Tells when the user wants it to end.
         as_json: Print the snapshots for programs, and no picture.
         span_us: Stop after this long; None is never. Microseconds.
         whole: Draw all addresses at the end.
     """
 
-    def __init__(self, spec: ContextSpec, title: str, *, as_json: bool, span_us: int | None, whole: bool) -> None:
+    def __init__(
+        self,
+        spec: ContextSpec,
+        title: str,
+        interrupts: Interrupts,
+        *,
+        as_json: bool,
+        span_us: int | None,
+        whole: bool,
+    ) -> None:
         self._spec = spec
         self._title = title
         self._as_json = as_json
@@ -52,7 +64,7 @@ class Monitoring:
         self._seen = Accumulator()
         self._maps: MapsByTarget = NOTHING_MAPPED
         self._rss_bytes = 0
-        self._interrupted = False
+        self._interrupts = interrupts
 
     def run(self, registry: Registry) -> None:
         """Monitor until the target ends, the time is over or the user interrupts; show what was seen.
@@ -60,8 +72,6 @@ class Monitoring:
         Raises:
             DamondError: Why the context could not start, or failed.
         """
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, self._interrupt)
         with self._notes:
             failure = self._monitor(registry)
         if not self._as_json:
@@ -75,6 +85,7 @@ class Monitoring:
             EmbeddedSupervisor(registry, on_stderr=self._notes.feed) as supervisor,
             Subscriber(supervisor.endpoints.stream, [self._spec.name], ("snapshot", "event")) as subscriber,
         ):
+            subscriber.wait_connected(_CONNECT_S)  # nothing of what the worker says first is missed
             self._start(supervisor)
             messages = self._messages(supervisor, subscriber)
             if self._as_json:
@@ -92,18 +103,13 @@ class Monitoring:
         if not self._live:
             self._notes.print_held()
 
-    def _interrupt(self, *_: object) -> None:
-        if self._interrupted:
-            raise KeyboardInterrupt
-        self._interrupted = True
-
     def _messages(self, supervisor: EmbeddedSupervisor, subscriber: Subscriber) -> Iterator[wire.Message]:
         """Yield messages until the context has ended; stop it when it is time to."""
         deadline_s = time.monotonic() + (self._span_us / USEC_PER_SEC if self._span_us else float("inf"))
         end_s: float | None = None
         while True:
             now_s = time.monotonic()
-            if end_s is None and (self._interrupted or now_s >= deadline_s):
+            if end_s is None and (self._interrupts.seen or now_s >= deadline_s):
                 if supervisor.nr_running:
                     supervisor.stop([self._spec.name])
                 end_s = now_s + _LAST_MESSAGES_S

@@ -17,6 +17,8 @@ class Interval(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Parse the text."""
+        if isinstance(value, int):
+            return value
         try:
             return parse_interval(value)
         except DamondError as error:

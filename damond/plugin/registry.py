@@ -1,5 +1,6 @@
 """Finds plugins by entry point, and primitives by name. There is no other way in."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from typing import Any, cast
 import pluggy
 
 from damond.core import Primitive
-from damond.errors import PluginError, SourceUnavailableError, UnknownNameError
+from damond.errors import DamondError, PluginError, SourceUnavailableError, UnknownNameError
 from damond.plugin import hookspecs
-from damond.plugin.options import parse_options
+from damond.plugin.auto import auto_problems, takers
+from damond.plugin.options import option_problems, parse_options
 
 _Offer = Callable[[], Iterable[type[Primitive]]]
 
@@ -100,7 +102,9 @@ class Registry:
                 hint="install a matching version of the plugin",
             )
         if self._manager.register(plugin, name=entry_point.name) is None:
-            raise PluginError(f"plugin {entry_point.name!r} is blocked")
+            raise PluginError(
+                f"plugin {entry_point.name!r} is the same module as another one", hint="uninstall one of the two"
+            )
         hooks = self._manager.hook.damond_primitives.get_hookimpls()
         # One plugin at a time: one that raises must not hide the others.
         offers = [cast("_Offer", impl.function) for impl in hooks if impl.plugin is plugin]
@@ -115,6 +119,8 @@ class Registry:
         missing = getattr(primitive, "__abstractmethods__", ())
         if missing:
             return f"primitive {name!r} lacks {', '.join(sorted(missing))}"
+        if not dataclasses.is_dataclass(primitive.Options):
+            return f"primitive {name!r}: its Options is no dataclass"
         if name in self._owners:
             return f"the primitive name {name!r} is taken by {self._owners[name]}; {owner} can't have it too"
         return ""
@@ -150,19 +156,39 @@ class Registry:
         cls = self.primitive(name)
         return cls(parse_options(name, cls.Options, options))
 
+    def option_problems(self, name: str, options: Mapping[str, Any]) -> list[DamondError]:
+        """List all that is wrong with a primitive's name and options; with ``auto``: what none that it tries takes."""
+        if name == "auto":
+            return auto_problems(self.auto(), options)
+        try:
+            return option_problems(name, self.primitive(name).Options, options)
+        except UnknownNameError as error:
+            return [error]
+
     def auto(self) -> list[type[Primitive]]:
         """List the primitives that ``primitive = "auto"`` may choose, in that order."""
         ranked = [each for each in self._primitives.values() if each.auto_rank is not None]
         return sorted(ranked, key=lambda each: (each.auto_rank, each.name))
 
-    def choose(self) -> type[Primitive]:
-        """Choose for ``primitive = "auto"``: the first of :meth:`auto` that works here.
+    def watches_processes(self, name: str) -> bool:
+        """Say whether a primitive monitors processes, as ``auto`` does.
 
         Raises:
-            SourceUnavailableError: None does; each is named with its reason.
+            UnknownNameError: No plugin offers it.
         """
+        return name == "auto" or self.primitive(name).process_targets
+
+    def choose(self, options: Mapping[str, Any]) -> type[Primitive]:
+        """Choose for ``primitive = "auto"``: the first of :meth:`auto` that takes the options and works here.
+
+        Raises:
+            DamondError: None takes them: the first of :meth:`option_problems`.
+            SourceUnavailableError: None works; each is named with its reason.
+        """
+        for problem in self.option_problems("auto", options):
+            raise problem
         reasons = []
-        for cls in self.auto():
+        for cls in takers(self.auto(), options):
             probe = cls.probe()
             if probe.works:
                 return cls

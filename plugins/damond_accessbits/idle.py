@@ -56,12 +56,16 @@ class IdleFrames:
     """
 
     def __init__(self, root: Root) -> None:
-        self._flags = PageFlags(root)
+        # First what no privilege helps against: a kernel without it.
         try:
             self._fd = root.open(BITMAP, os.O_RDWR)
         except OSError as error:
-            self._flags.close()
             raise _unavailable(error) from error
+        try:
+            self._flags = PageFlags(root)
+        except SourceUnavailableError:
+            os.close(self._fd)
+            raise
         self.unknown: Bools = np.zeros(0, bool)
         self._waiting = 0
         self._marked = np.zeros(0, np.intp)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from damond.core import Attrs, Context, Primitive, Probe, Target, Window
-from damond.errors import InvalidOptionError, NotRunningError, UsageError
+from damond.errors import InvalidOptionError, NoSuchProcessError, NotRunningError, UsageError
 from damond_accessbits import Root
 from damond_kdamond.admin import WHAT_TARGET
 from damond_kdamond.files import Files
@@ -18,9 +18,6 @@ from damond_vaddr.process import Process
 
 _UPDATE_US: Final = 1_000_000
 """damo's default; the kernel's is 60 s. For processes only: memory of a machine seldom comes and goes."""
-
-_SAMPLES_PER_AGGR: Final = 10
-"""Where only the sampling interval is given, and 100 ms would be too short."""
 
 
 class KdamondVaddr(Primitive):
@@ -51,11 +48,8 @@ class KdamondVaddr(Primitive):
         return probe(root)
 
     def attrs(self, given: Mapping[str, int]) -> Attrs:
-        """Look at mappings every second where nothing else is said; keep some samples in an aggregation."""
-        chosen: dict[str, Any] = {"primitive_update_interval": self._update_us, **given}
-        if "sample_interval" in given and "aggr_interval" not in given:
-            chosen["aggr_interval"] = max(Attrs().aggr_interval, _SAMPLES_PER_AGGR * given["sample_interval"])
-        attrs = Attrs(**chosen)
+        """Look at mappings every second where nothing else is said."""
+        attrs = Attrs.fitting(given, primitive_update_interval=self._update_us)
         if self.options.intervals_goal is not None:
             self.options.intervals_goal.check(attrs)
         return attrs
@@ -84,8 +78,14 @@ class KdamondVaddr(Primitive):
     def _targets(self, ctx: Context) -> list[WHAT_TARGET]:
         """Take hold of the processes; say which ranges of them are to be monitored."""
         found: list[WHAT_TARGET] = []
-        for target in ctx.targets:
-            self._processes[target.id] = Process(self._root, target.id)
+        for target in list(ctx.targets):
+            try:
+                self._processes[target.id] = Process(self._root, target.id)
+            except NoSuchProcessError:
+                if not target.found:
+                    raise
+                ctx.targets.remove(target)  # it has ended since it was found
+                continue
             target.pid = target.id
             ranges = target.regions.ranges() or list(self.options.ranges)
             if self.options.ops == "fvaddr" and not ranges:

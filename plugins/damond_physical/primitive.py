@@ -52,9 +52,10 @@ class Physical(Primitive):
 
     def init(self, ctx: Context) -> None:
         """Make the target and its regions."""
+        # In this order: to stop somebody's kdamond is no help where there is no page_idle.
+        self._frames = IdleFrames(self._root)
         if not self.options.allow_kdamond:
             refuse_kdamonds(self._root)
-        self._frames = IdleFrames(self._root)
         if not ctx.targets:
             ctx.targets.append(Target(0))
         if [target.id for target in ctx.targets] != [0]:

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from damond.core import Attrs, Context, Primitive, Probe, Target
 from damond.core.adaptation import initial_regions
-from damond.errors import DamondError, InvalidRegionError
+from damond.core.attrs import SAMPLES_PER_AGGR
+from damond.errors import DamondError, InvalidRegionError, NoSuchProcessError
 from damond.plugin import option
 from damond.units import Usec, format_interval
 from damond_accessbits import Root, refuse_kdamonds
@@ -23,9 +24,6 @@ _UPDATE_US: Final = 1_000_000
 
 _REFERENCED_SAMPLE_US: Final = 100_000
 """No faster: a sample costs 6 ms per 256 MiB (see REFERENCED_NOTE), at this interval 6 % of a CPU."""
-
-_SAMPLES_PER_AGGR: Final = 10
-"""Where only the sampling interval is given, and 100 ms would be too short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +79,8 @@ class Vaddr(Primitive):
 
     def attrs(self, given: Mapping[str, int]) -> Attrs:
         """Choose intervals that the source can keep; update every second where nothing else is said."""
-        chosen: dict[str, Any] = {"primitive_update_interval": _UPDATE_US, **given}
-        if self.source == "referenced":
-            chosen |= _stretched(given)
-        elif "sample_interval" in given and "aggr_interval" not in given:
-            chosen["aggr_interval"] = max(Attrs().aggr_interval, _SAMPLES_PER_AGGR * given["sample_interval"])
-        return Attrs(**chosen)
+        kept = {**given, **_stretched(given)} if self.source == "referenced" else given
+        return Attrs.fitting(kept, primitive_update_interval=_UPDATE_US)
 
     def init(self, ctx: Context) -> None:
         """Take hold of the processes and cut the initial regions of those that have none yet."""
@@ -116,7 +110,8 @@ class Vaddr(Primitive):
                 self._take(ctx, target)
             except DamondError as error:
                 # Processes come and go: one that can't be watched (any more) must not end the others' monitoring.
-                _log.info("%s: process %d is left out: %s", ctx.name, target.id, error)
+                level = logging.INFO if isinstance(error, NoSuchProcessError) else logging.WARNING
+                _log.log(level, "%s: process %d is left out: %s", ctx.name, target.id, error)
                 ctx.targets.remove(target)
 
     def update(self, ctx: Context) -> None:
@@ -194,7 +189,7 @@ def _stretched(given: Mapping[str, int]) -> dict[str, int]:
     """Stretch intervals to what ``referenced`` can keep; the number of samples in an aggregation stays."""
     asked = given.get("sample_interval", _REFERENCED_SAMPLE_US)
     sample = max(asked, _REFERENCED_SAMPLE_US)
-    aggr = given.get("aggr_interval", _SAMPLES_PER_AGGR * asked)
+    aggr = given.get("aggr_interval", SAMPLES_PER_AGGR * asked)
     if "sample_interval" in given:
         Attrs(sample_interval=Usec(asked), aggr_interval=Usec(aggr))  # what contradicts itself is not stretched
         aggr = max(1, aggr // asked) * sample if sample > asked else aggr

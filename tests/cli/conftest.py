@@ -83,7 +83,9 @@ class Terminal:
         env = {**os.environ, "TERM": "xterm-256color"}
         for name in ("NO_COLOR", "COLUMNS", "LINES"):
             env.pop(name, None)
-        self.process = subprocess.Popen([*DAMOND, *args], stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+        # In a session of its own, whose terminal this is, as in a window.
+        line = ["setsid", "--ctty", "--", *DAMOND, *args]
+        self.process = subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
 
     def wait_for(self, words: str) -> None:
         deadline_s = time.monotonic() + LIMIT_S
@@ -94,6 +96,10 @@ class Terminal:
     def end(self, signum: signal.Signals) -> int:
         """Send a signal; return the exit status once everything has been read."""
         self.process.send_signal(signum)
+        return self.wait_ended()
+
+    def wait_ended(self) -> int:
+        """Read until the command has ended by itself, and everything has been read; return its exit status."""
         deadline_s = time.monotonic() + LIMIT_S
         while self.process.poll() is None:
             assert time.monotonic() < deadline_s, self.text
@@ -101,6 +107,11 @@ class Terminal:
         while self._read(0):
             pass
         return self.process.returncode
+
+    def hang_up(self) -> None:
+        """Close the window: the kernel sends SIGHUP to the session on the terminal, and writing to it fails."""
+        os.close(self._ours)
+        self._ours = -1
 
     def is_as_it_was(self) -> bool:
         """Whether screen, cursor and settings have been given back."""
@@ -117,8 +128,9 @@ class Terminal:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._ours)
-        os.close(self._theirs)
+        for fd in (self._ours, self._theirs):
+            if fd >= 0:
+                os.close(fd)
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ def test_holes_are_not_counted_and_memory_has_names() -> None:
     assert 64 < float(total) < 128
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["SIGTERM", "Ctrl-C", "SIGHUP"])
 def test_a_signal_gives_the_terminal_back(terminal: Callable[..., Any], signum: signal.Signals) -> None:
     """The live picture goes, the heat map and the last line stay, the command has ended, and that is success."""
     monitor = terminal("monitor", "--primitive", "vaddr", "-O", "source=referenced", "--", *DEMO)
@@ -156,6 +156,62 @@ def test_a_signal_gives_the_terminal_back(terminal: Callable[..., Any], signum: 
     assert "note: source referenced" in behind
     assert behind.rstrip().splitlines()[-1].startswith("that is ")
     assert not any(child.is_running() for child in children)
+
+
+def test_a_target_that_ends_gives_the_terminal_back(terminal: Callable[..., Any]) -> None:
+    """The end of what is watched is the end of the live picture, and no error; its status is ours."""
+    code = "import time; time.sleep(2.5); raise SystemExit(3)"
+    monitor = terminal("monitor", "-O", "source=referenced", "--", sys.executable, "-c", code)
+    assert monitor.wait_ended() == 3
+    assert monitor.is_as_it_was()
+    assert monitor.text.rstrip().splitlines()[-1].startswith("that is ")
+
+
+def test_an_error_gives_the_terminal_back(terminal: Callable[..., Any]) -> None:
+    """A worker that dies ends the live picture with what is known, an error and a hint."""
+    monitor = terminal("monitor", "--primitive", "synthetic")
+    monitor.wait_for("of 1 GiB")
+    (worker,) = [each for each in psutil.Process(monitor.process.pid).children(recursive=True) if each.children() == []]
+    worker.kill()
+    assert monitor.wait_ended() == os.EX_SOFTWARE
+    assert monitor.is_as_it_was()
+    behind = monitor.text.rpartition("\x1b[?1049l")[2]
+    assert "damond: error: the worker ended without a word: killed by SIGKILL" in behind
+    assert "hint: " in behind
+
+
+def test_a_terminal_that_is_gone(terminal: Callable[..., Any]) -> None:
+    """A window that is closed (SIGHUP, and nothing can be written any more) ends all of it, command included."""
+    monitor = terminal("monitor", "-O", "source=referenced", "--", *DEMO)
+    monitor.wait_for("working set")
+    started = psutil.Process(monitor.process.pid).children(recursive=True)
+    assert len(started) >= 2  # the command and the launcher, and its worker
+    monitor.hang_up()
+    monitor.process.wait(30)
+    assert psutil.wait_procs(started, timeout=30)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [("raise SystemExit(3)", "its exit status is 3"), ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL")],
+    ids=["exits", "is killed"],
+)
+def test_a_command_that_ends_at_once(code: str, how: str) -> None:
+    """It can't be monitored: that is said, with how it ended, in place of an empty picture."""
+    done = damond("monitor", "-O", "source=referenced", "--", sys.executable, "-S", "-c", code)
+    assert (done.returncode, done.stdout) == (os.EX_NOINPUT, "")
+    assert f"ended before it could be monitored: {how}\nhint: " in done.stderr
+
+
+def test_output_that_cannot_be_written() -> None:
+    """A full disk is an error with a status of its own, not a traceback."""
+    line = [*DAMOND, *SYNTHETIC, "--json"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - no file
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == os.EX_IOERR
+    assert done.stderr == (
+        "damond: error: the output can't be written: No space left on device\nhint: make room, or send it elsewhere\n"
+    )
 
 
 @pytest.mark.skipif(

@@ -47,13 +47,17 @@ def test_several_contexts_are_a_table(service: Any, terminal: Callable[..., Any]
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("one", "1 GiB"), ("never", "stopped ('damond start' starts it)")], ids=["running", "stopped"]
+    ("name", "words", "signum"),
+    [("one", "1 GiB", signal.SIGHUP), ("never", "stopped ('damond start' starts it)", signal.SIGINT)],
+    ids=["running", "stopped"],
 )
-def test_one_context_is_a_picture(service: Any, terminal: Callable[..., Any], name: str, words: str) -> None:
-    """One that runs is drawn; of one that does not, the reader learns why there is nothing."""
+def test_one_context_is_a_picture(
+    service: Any, terminal: Callable[..., Any], name: str, words: str, signum: signal.Signals
+) -> None:
+    """One that runs is drawn; of one that does not, the reader learns why; the terminal is given back."""
     watch = terminal("watch", name, *service.args)
     watch.wait_for(words)
-    assert watch.end(signal.SIGINT) == 0
+    assert watch.end(signum) == 0
     assert watch.is_as_it_was()
 
 

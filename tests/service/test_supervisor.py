@@ -170,6 +170,13 @@ def test_exclusive(supervisor: EmbeddedSupervisor) -> None:
         pytest.param({"primitive": "syntetic"}, UnknownNameError, id="unknown primitive"),
         pytest.param({"options": {"sise": 1}}, UnknownNameError, id="unknown option"),
         pytest.param({"attrs": {"sample_interval": 9, "aggr_interval": 8}}, InvalidAttrsError, id="contradiction"),
+        pytest.param({"primitive": "vaddr"}, UsageError, id="a primitive for processes without any"),
+        pytest.param({"primitive": "auto"}, UsageError, id="auto without a process"),
+        pytest.param(
+            {"primitive": "auto", "targets": (TargetSpec(1),), "options": {"source": "page-idle"}},
+            UnknownNameError,
+            id="an option value that auto's primitives don't know",
+        ),
         pytest.param({"callbacks": {"after_sampling": "nowhere:f"}}, UsageError, id="callback not importable"),
     ],
 )
@@ -178,6 +185,7 @@ def test_refused(supervisor: EmbeddedSupervisor, changes: dict[str, Any], error:
     with pytest.raises(error) as caught:
         supervisor.start([spec("bad", **changes)])
     assert caught.value.message
+    assert caught.value.hint
     assert supervisor.nr_running == 0
 
 
