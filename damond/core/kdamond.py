@@ -296,13 +296,16 @@ class Kdamond:
         return False
 
     def _wait(self) -> bool:
-        """Wait for the end of the sample; one with less than half its interval left is late and gets a whole one."""
+        """Wait for the end of the sample; one with less than half its interval left is late, and gets that half.
+
+        A whole one would double the interval of a machine that misses it by little: 2.6 ms of work in 5 ms.
+        """
         sample_ns = self.ctx.attrs.sample_interval * NSEC_PER_USEC
         now_ns = self._clock.monotonic_ns()
         self._deadline_ns += sample_ns
         if self._deadline_ns - now_ns < sample_ns // 2:
             self._overruns += 1
-            self._deadline_ns = now_ns + sample_ns
+            self._deadline_ns = now_ns + sample_ns // 2
         return self._stop.wait((self._deadline_ns - now_ns) / _NSEC_PER_SEC)
 
     def _aggregate(self, max_nr_accesses: int) -> None:
