@@ -110,8 +110,9 @@ def check_reachable(path: Path) -> None:
                 f"no supervisor serves on {path.parent}", hint="start one: damond serve --config FILE"
             ) from None
         except PermissionError:
-            raise UnreachableError(
-                f"{path}: permission denied", hint="ask as the user who runs the supervisor"
+            raise NotPermittedError(
+                f"{path}: permission denied",
+                hint="ask as root, as the user who runs the supervisor or, to read only, as a member of its group",
             ) from None
 
 

@@ -30,7 +30,7 @@ class _MonitorCommand(click.Command):
 
 
 @click.command("monitor", cls=_MonitorCommand)
-@click.argument("pids", nargs=-1, type=click.IntRange(min=1, max=2**22), metavar="PID")
+@click.argument("pids", nargs=-1, type=options.Pid(), metavar="PID")
 @click.option("--primitive", default="auto", show_default=True, help="How to check accesses; see 'damond plugins'.")
 @click.option("-O", "--option", "given", multiple=True, type=options.KeyValue(), help="An option of the primitive.")
 @click.option("--sample", type=options.Interval(), help="Sampling interval, e.g. 5ms.")

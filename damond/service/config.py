@@ -220,6 +220,8 @@ def _findings(error: pydantic.ValidationError, model: type[BaseModel]) -> Iterat
         if each["type"] == "extra_forbidden":
             *parents, key = each["loc"]
             yield each["loc"], f"{where}: unknown key {key!r} ({nearest(str(key), _keys(model, parents))})"
+        elif each["type"] == "missing":
+            yield each["loc"], f"{where} must be given"
         else:
             words = _WORDS.get(each["type"]) or each["msg"].removeprefix("Value error, ")
             yield each["loc"], f"{where} = {_short.repr(each['input'])}: {words}"
