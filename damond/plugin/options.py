@@ -1,4 +1,4 @@
-"""Options of a primitive: a frozen dataclass is their schema.
+"""Options of a primitive or a policy: a frozen dataclass is their schema.
 
 Fields of type ``str``, ``int``, ``float``, ``bool`` and lists or tuples of anything are taken as they are. A field
 made by :func:`option` may carry a parser (``parse_size``, ``parse_interval``) and the values it allows. Checks that
@@ -34,12 +34,12 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def parse_options(primitive: str, schema: type, given: Mapping[str, Any]) -> Any:
-    """Make the options of a primitive from a table of the configuration.
+def parse_options(owner: str, schema: type, given: Mapping[str, Any]) -> Any:
+    """Make the options of a primitive or a policy from a table of the configuration.
 
     Args:
-        primitive: Its name, for messages.
-        schema: A frozen dataclass: ``Primitive.Options``.
+        owner: Its name, for messages.
+        schema: A frozen dataclass: ``Primitive.Options`` or ``Policy.Options``.
         given: Name -> value, as TOML or the command line gave it.
 
     Returns:
@@ -54,21 +54,21 @@ def parse_options(primitive: str, schema: type, given: Mapping[str, Any]) -> Any
     values = {}
     for name, value in given.items():
         if name not in fields:
-            raise UnknownNameError("option", name, fields, hint=f"primitive {primitive!r}")
-        values[name] = _value(f"{primitive}: {name}", fields[name], hints[name], value)
+            raise UnknownNameError("option", name, fields, hint=f"options of {owner!r}")
+        values[name] = _value(f"{owner}: {name}", fields[name], hints[name], value)
     missing = [
         name
         for name, field in fields.items()
         if name not in values and field.default is field.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise InvalidOptionError(f"{primitive}: {', '.join(missing)} must be given")
+        raise InvalidOptionError(f"{owner}: {', '.join(missing)} must be given")
     try:
         return schema(**values)
     except DamondError:
         raise
     except (ValueError, TypeError) as error:
-        raise InvalidOptionError(f"{primitive}: {error}") from error
+        raise InvalidOptionError(f"{owner}: {error}") from error
 
 
 def _value(label: str, field: "dataclasses.Field[Any]", hint: Any, value: Any) -> Any:
