@@ -8,6 +8,7 @@ import numpy as np
 from damond.core import adaptation
 from damond.core.adaptation import apply_min_nr_regions
 from damond.core.attrs import Attrs
+from damond.core.budget import Budget
 from damond.core.context import Context
 from damond.core.pacing import Pacer
 from damond.core.policies.kernel import KernelPolicy
@@ -15,6 +16,7 @@ from damond.core.policy import Policy
 from damond.core.primitive import Primitive, Window
 from damond.core.snapshot import Snapshot, TargetSnapshot
 from damond.core.target import Target
+from damond.core.tuning import IntervalsGoal
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
 _NSEC_PER_SEC: Final = 1_000_000_000
@@ -210,6 +212,16 @@ class Kdamond:
             raise
         self._plan_update()
         self._sink.tuned(self.ctx, old)
+
+    def aim(self, goal: IntervalsGoal | None) -> None:
+        """Tune the intervals to another goal from now on, or leave them as they are. Use it through :meth:`call`."""
+        self.ctx.intervals_goal = goal
+        self._pace(self.ctx.nr_regions)
+
+    def allow(self, budget: Budget | None) -> None:
+        """Keep another budget from now on. Use it through :meth:`call`."""
+        self.ctx.budget = budget
+        self._pace(self.ctx.nr_regions)
 
     @property
     def asked(self) -> Attrs:

@@ -3,65 +3,48 @@
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from damond.core import Attrs
+from damond.core import Attrs, IntervalsGoal
 from damond.core.context import check_name
 from damond.errors import ConfigError, DamondError, nearest
 from damond.plugin import Registry, parse_options
+from damond.service.pace import ATTRS, DEFAULT_MAX_CPU, MaxChecks, MaxCpu, PaceTable, pace
 from damond.service.selector import Selector
 from damond.service.spec import ContextSpec, TargetSpec
-from damond.units import parse_interval
-
-ATTRS: Final = tuple(Attrs.__dataclass_fields__)
 
 _Pid = Annotated[int, Field(gt=0, le=2**22)]  # PID_MAX_LIMIT, include/linux/threads.h
-_Interval = Annotated[int, BeforeValidator(parse_interval)]
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class AttrsTable(_Table):
-    """Attributes as the file has them; intervals are texts such as ``"5ms"`` or microseconds."""
-
-    sample_interval: _Interval | None = None
-    aggr_interval: _Interval | None = None
-    primitive_update_interval: _Interval | None = None
-    min_nr_regions: int | None = None
-    max_nr_regions: int | None = None
-
-    def given(self) -> dict[str, int]:
-        """Return the attributes that were given."""
-        return {name: getattr(self, name) for name in ATTRS if getattr(self, name) is not None}
-
-
-class ContextTable(AttrsTable):
+class ContextTable(PaceTable):
     """One ``[context.NAME]``."""
 
     primitive: str = "auto"
     pid: _Pid | None = None
-    pids: list[_Pid] = []
-    targets: list[Annotated[int, Field(ge=0, lt=2**63)]] = []
+    pids: list[_Pid] = Field(default_factory=list)
+    targets: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(default_factory=list)
     select: Selector | None = None
     children: bool = False
-    command: list[str] = []
+    command: list[str] = Field(default_factory=list)
     autostart: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
-    def spec(self, name: str, defaults: Mapping[str, int]) -> ContextSpec:
+    def spec(self, name: str, defaults: PaceTable) -> ContextSpec:
         """Make what a worker needs."""
         ids = ([] if self.pid is None else [self.pid]) + self.pids + self.targets
         return ContextSpec(
             name=name,
             primitive=self.primitive,
             options=self.options,
-            attrs={**defaults, **self.given()},
+            **pace(self, defaults),
             targets=tuple(map(TargetSpec, dict.fromkeys(ids))),
             seed=self.seed,
             select=None if self.select is None else self.select.model_dump(exclude_none=True, by_alias=True),
@@ -79,6 +62,8 @@ class ServiceTable(_Table):
     user: str | None = None
     group: str | None = None
     plugins: list[str] | None = None
+    max_cpu: MaxCpu = DEFAULT_MAX_CPU
+    max_checks_per_s: MaxChecks = None
 
     @pydantic.model_validator(mode="after")
     def _group_needs_user(self) -> "ServiceTable":
@@ -109,13 +94,13 @@ class Config(_Table):
 
     service: ServiceTable = ServiceTable()
     remote: RemoteTable = RemoteTable()
-    defaults: AttrsTable = AttrsTable()
+    defaults: PaceTable = PaceTable()
     context: dict[str, ContextTable] = {}
 
     def specs(self, *, autostart_only: bool = False) -> list[ContextSpec]:
         """List the contexts, in the order of the file."""
         return [
-            table.spec(name, self.defaults.given())
+            table.spec(name, self.defaults)
             for name, table in self.context.items()
             if table.autostart or not autostart_only
         ]
@@ -219,10 +204,13 @@ def _context_problems(name: str, table: Any, config: Config | None, registry: Re
         except DamondError as error:
             yield f"{where}: {error}"
     # By itself, so that a fault elsewhere in the file hides nothing of this one.
-    given = {key: value for key, value in table.items() if key in ATTRS}
+    given = {key: value for key, value in table.items() if key in (*ATTRS, "intervals_goal")}
     defaults = {} if config is None else config.defaults.given()
     try:
-        Attrs(**{**defaults, **AttrsTable.model_validate(given).given()})  # type: ignore[arg-type]
+        own = PaceTable.model_validate(given)
+        attrs = Attrs(**{**defaults, **own.given()})  # type: ignore[arg-type]
+        if isinstance(own.intervals_goal, IntervalsGoal) and own.sample_interval is not None:
+            own.intervals_goal.check(attrs)
     except DamondError as error:
         yield f"{where}: {error}"
     except pydantic.ValidationError:
@@ -247,7 +235,7 @@ def _keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "service": ServiceTable,
         "remote": RemoteTable,
-        "defaults": AttrsTable,
+        "defaults": PaceTable,
         "context": ContextTable,
     }
     for part in path:

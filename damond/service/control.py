@@ -14,8 +14,9 @@ status      -                                        all that is known of superv
 start       names and/or contexts (name -> table     names that run now; all or none
             as in the configuration), exclusive
 stop        names                                    names
-tune        context, attrs, add_targets,             nothing; the context goes on, its results are converted
-            remove_targets
+tune        context, attrs, goal, max_cpu,           nothing; the context goes on, its results are converted.
+            add_targets, remove_targets              Given intervals stay as they are, unless a goal (a table as in
+                                                     the configuration, or "off") is given as well
 pause       context                                  nothing; sampling rests, what was counted is delivered
 resume      context                                  nothing
 snapshot    context, kind                            frames of the newest message (topic, header, body) or nil;
@@ -43,6 +44,7 @@ from pydantic import BaseModel, ConfigDict
 from damond import __version__
 from damond.errors import DamondError, NotPermittedError, ProtocolError, UnknownNameError, UsageError
 from damond.service import config
+from damond.service.pace import PaceTable, as_plain
 from damond.service.supervisor import Supervisor
 from damond.stream import wire
 
@@ -103,6 +105,8 @@ class _ContextArgs(_Args):
 
 class _TuneArgs(_ContextArgs):
     attrs: dict[str, str | int] = {}
+    goal: dict[str, str | int] | str | None = None
+    max_cpu: str | None = None
     add_targets: list[int] = []
     remove_targets: list[int] = []
 
@@ -245,8 +249,18 @@ class ControlServer:
         return args.names
 
     async def _tune(self, args: _TuneArgs) -> None:
-        attrs = _validated("tune: attrs", config.AttrsTable, args.attrs).given()
-        await self._supervisor.tune(args.context, attrs, add=args.add_targets, remove=args.remove_targets)
+        pace = {"intervals_goal": args.goal, "max_cpu": args.max_cpu}
+        table = _validated("tune", PaceTable, {**args.attrs, **pace})
+        if table.max_cpu is not None:
+            self._supervisor.bound(args.context, None if isinstance(table.max_cpu, str) else table.max_cpu)
+        goal = table.goal()
+        await self._supervisor.tune(
+            args.context,
+            table.given(),
+            add=args.add_targets,
+            remove=args.remove_targets,
+            goal="keep" if goal is None else as_plain(goal),
+        )
 
     async def _pause(self, args: _ContextArgs) -> None:
         await self._supervisor.pause(args.context, paused=True)

@@ -67,6 +67,9 @@ class ManagedContext:
         roots: Targets that were given, not found: they stay while they live.
         command: The program that was started for it, or None.
         started: Facts from the last ``started``: primitive, granularity, attributes.
+        cost: What it would use without a budget, as its worker said last; empty until then.
+        share: What it may use of the budgets of the service; see :class:`damond.service.shares.Sharing`.
+        told: What its worker knows that it may cost.
     """
 
     def __init__(
@@ -87,6 +90,9 @@ class ManagedContext:
         self.error: DamondError | None = None
         self.handle: WorkerHandle | None = None
         self.started: dict[str, Any] = {}
+        self.cost: dict[str, Any] = {}
+        self.share: dict[str, float] = {}
+        self.told: dict[str, float | None] = {}
         self.settled = asyncio.Event()
         self.target_ids = [each.id for each in spec.targets]
         self.command: Program | None = None
@@ -135,7 +141,8 @@ class ManagedContext:
         if self.state != "starting":
             self._become("starting")
         self.settled.clear()
-        self.handle = self._launcher.fork(self.spec, self._hear, self._ended, self._on_stderr)
+        self.told = self.spec.bounds(self.share)
+        self.handle = self._launcher.fork(replace(self.spec, **self.told), self._hear, self._ended, self._on_stderr)
         self._timer = asyncio.get_running_loop().call_later(START_TIMEOUT_S, self._give_up, self.handle)
 
     def _give_up(self, handle: WorkerHandle) -> None:
@@ -251,6 +258,7 @@ class ManagedContext:
             "primitive": self.started.get("primitive", self.spec.primitive),
             "options": dict(self.spec.options),
             "attrs": self.started.get("attrs", {}),
+            "share": dict(self.share),
             "targets": self.target_ids,
             "pid": handle.pid if handle is not None and handle.is_alive else None,
             "exit": handle.describe_exit() if handle is not None else "",
@@ -269,6 +277,8 @@ class ManagedContext:
             self._answered(message)
         elif message["kind"] == "paced":
             self._take_attrs(message["attrs"])
+        elif message["kind"] == "cost":
+            self.cost = dict(message)
         else:
             self._epoch, self._next_event = message["epoch"], message["seq"] + 1
             self._happened(message["event"], message["reason"], message["details"])

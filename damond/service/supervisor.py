@@ -7,9 +7,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import psutil
 
@@ -23,12 +23,14 @@ from damond.service.launch import LauncherProcess
 from damond.service.managed import RUNNING, ManagedContext
 from damond.service.privileges import Identity, describe
 from damond.service.runtime_dir import RuntimeDir
+from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.stream import wire
 
 _log = logging.getLogger(__name__)
 
 _HEALTH_EVERY_S: Final = 0.25
+_SHARE_EVERY_S: Final = 2.0
 _MAX_ENDED: Final = 100
 """Contexts that have ended and are still shown in status."""
 
@@ -48,10 +50,12 @@ class Supervisor:
         trusting: As in :class:`LauncherProcess`.
         plugins: As in :class:`LauncherProcess`.
         identity: Whom this process becomes as soon as the launcher runs, which stays as it is.
+        sharing: The budgets of the service; None is no bound.
 
     Attributes:
         known: As given.
         registry: As given.
+        sharing: As given.
         launcher: The parent of the workers.
         hub: The stream.
     """
@@ -68,9 +72,11 @@ class Supervisor:
         trusting: bool = False,
         plugins: Sequence[str] | None = None,
         identity: Identity | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.known = {spec.name: spec for spec in known}
         self.registry = registry
+        self.sharing = sharing or Sharing()
         self.launcher = LauncherProcess(runtime.endpoints, trusting=trusting, plugins=plugins)
         self._runtime = runtime
         self._identity = identity
@@ -92,7 +98,9 @@ class Supervisor:
             await self.launcher.__aexit__()
             raise
         self._publisher = self.hub.publisher()
-        self._watching = [asyncio.create_task(each) for each in (self._watch_health(), self._watch_targets())]
+        self._watching = [
+            asyncio.create_task(each) for each in (self._watch_health(), self._watch_targets(), self._watch_costs())
+        ]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -130,6 +138,7 @@ class Supervisor:
         for spec in specs:
             self.check(spec)
         group = [self._enter(spec, exclusive=exclusive) for spec in specs]
+        self.sharing.share(self._running())
         try:
             for each in group:
                 await self._begin(each)
@@ -237,19 +246,37 @@ class Supervisor:
         raise UnknownNameError("context", name, {*self._contexts, *self.known})
 
     async def tune(
-        self, name: str, attrs: dict[str, int], *, add: Sequence[int] = (), remove: Sequence[int] = ()
+        self,
+        name: str,
+        attrs: dict[str, int],
+        *,
+        add: Sequence[int] = (),
+        remove: Sequence[int] = (),
+        goal: Mapping[str, int] | Literal["keep"] | None = "keep",
     ) -> None:
-        """Change attributes and targets of a running context without losing results.
+        """Change attributes, goal and targets of a running context without losing results.
 
         Raises:
             DamondError: The worker refused; as :meth:`context`.
         """
         context = self.context(name)
-        if attrs:
-            await context.request("tune", attrs=attrs)
-            context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs})
+        if attrs or goal != "keep":
+            wanted = {} if goal == "keep" else {"goal": goal}
+            await context.request("tune", attrs=attrs, **wanted)
+            kept = context.spec.intervals_goal if isinstance(goal, str) else goal
+            context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs}, intervals_goal=kept)
         if add or remove:
             await context.retarget(self._changed_targets(context, add, remove))
+
+    def bound(self, name: str, max_cpu: float | None) -> None:
+        """Change what a context may cost at most, besides its share of the service's budget.
+
+        Raises:
+            DamondError: As :meth:`context`.
+        """
+        context = self.context(name)
+        context.spec = replace(context.spec, max_cpu=max_cpu)
+        self.sharing.share(self._running())
 
     @staticmethod
     def _changed_targets(context: ManagedContext, add: Sequence[int], remove: Sequence[int]) -> list[int]:
@@ -294,6 +321,12 @@ class Supervisor:
             except (OSError, psutil.Error) as error:  # as without descriptors: targets stay as they are until then
                 _log.warning("the processes of this machine can't be listed: %s", error)
 
+    async def _watch_costs(self) -> None:
+        while True:
+            self.sharing.measure(self.launcher.pid)
+            self.sharing.share(self._running())
+            await asyncio.sleep(_SHARE_EVERY_S)
+
     def is_fresh(self) -> bool:
         """Whether every running context publishes in time."""
         return all(each.healthy for each in self._contexts.values() if each.state == "running")
@@ -310,6 +343,7 @@ class Supervisor:
             "runtime_dir": str(self._runtime.endpoints.directory),
             "stream": self._runtime.endpoints.stream,
             "nr_running": self.nr_running,
+            "budget": self.sharing.describe(),
             "drops": {
                 "missed": dict(self.hub.drops.missed),
                 "malformed": self.hub.drops.malformed,
