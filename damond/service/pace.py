@@ -69,7 +69,7 @@ MaxChecks = Annotated[float | None, Field(gt=0, allow_inf_nan=False)]
 class AttrsTable(BaseModel):
     """Attributes as the file has them; intervals are texts such as ``"5ms"`` or microseconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     sample_interval: Annotated[int, BeforeValidator(parse_interval)] | None = None
     aggr_interval: Annotated[int, BeforeValidator(parse_interval)] | None = None
