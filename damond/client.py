@@ -29,9 +29,10 @@ from damond.errors import ConfigError, NotPermittedError, ProtocolError, Unreach
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, serving_runtime_dir
 from damond.stream.subscriber import AsyncSubscriber, Connect, Subscriber
+from damond.stream.welcome import Welcome
 from damond.stream.wire import Event
 
-__all__ = ["Client", "Event", "Remote", "Snapshot", "Subscription", "Summary", "subscribe"]
+__all__ = ["Client", "Event", "Remote", "Snapshot", "Subscription", "Summary", "Welcome", "subscribe"]
 
 VERSION: Final = 1
 STEERING: Final = frozenset({"start", "stop", "tune", "pause", "resume", "shutdown", "reload"})
@@ -276,6 +277,10 @@ class Subscription:
 
     Each message tells in ``origin`` how many of its topic were ``missed`` (lost on the way) or ``skipped`` (passed
     over, with ``latest``) just before it, and whether its worker has been ``restarted``.
+
+    Attributes:
+        welcome: Who publishes: None until the last iteration that began is connected; another ``started_ns`` later
+            means that the supervisor has been started anew.
     """
 
     def __init__(
@@ -294,9 +299,14 @@ class Subscription:
         self._kinds = tuple(kinds)
         self._latest = latest
         self._newest_first = newest_first
+        self._reader: Subscriber | AsyncSubscriber | None = None
+
+    @property
+    def welcome(self) -> Welcome | None:  # noqa: D102 - described by the class
+        return None if self._reader is None else self._reader.welcome
 
     def open(self) -> Subscriber:
-        """Connect, for those who want to wait with a limit: see :meth:`Subscriber.receive`.
+        """Connect, for those who want to wait with a limit: :meth:`Subscriber.receive`, and ``wait_connected``.
 
         Raises:
             UnreachableError: No supervisor is there.
@@ -314,6 +324,7 @@ class Subscription:
 
     def __iter__(self) -> Iterator[Any]:
         with self.open() as subscriber:
+            self._reader = subscriber
             yield from map(subscriber.prime, self._newest())
             yield from subscriber
 
@@ -330,6 +341,7 @@ class Subscription:
         async with AsyncSubscriber(
             self._endpoint(), self._contexts, self._kinds, latest=self._latest, connect=self._connect()
         ) as subscriber:
+            self._reader = subscriber
             for frames in await asyncio.to_thread(self._newest):
                 yield subscriber.prime(frames)
             async for message in subscriber:

@@ -255,6 +255,30 @@ class ProtocolError(DamondError, ValueError):
     exit_code = os.EX_PROTOCOL
 
 
+class RecordError(DamondError):
+    """A record can't be read or written: missing, foreign, damaged, of a newer version."""
+
+    code = "record"
+    errno = errno.EINVAL
+    exit_code = os.EX_DATAERR
+
+
+class RecordFullError(RecordError):
+    """Nothing can be written to a record at the moment: the disk is full or fails."""
+
+    code = "record_full"
+    errno = errno.ENOSPC
+    exit_code = os.EX_IOERR
+
+
+class RecordBusyError(RecordError):
+    """Another process writes to the record."""
+
+    code = "record_busy"
+    errno = errno.EBUSY
+    exit_code = os.EX_TEMPFAIL
+
+
 class RemoteError(DamondError):
     """An error of a code that this version does not know, as the supervisor reported it."""
 

@@ -30,8 +30,10 @@ COMMANDS: Final = {
     "status": "Show what the running service monitors.",
     "shutdown": "End the running service.",
     "watch": "Follow a context of the running service.",
+    "web": "Show the running service as a page in a browser.",
     "keys": "Make a key pair for the network.",
     "plugins": "List the plugins that were found.",
+    "bench": "Measure how accurate damond is, and at which cost.",
     "doctor": "Say what works on this machine, and what would help.",
 }
 """Name and short help, so that neither ``--help`` nor completion imports the commands themselves."""

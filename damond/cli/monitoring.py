@@ -26,6 +26,8 @@ from damond.units import USEC_PER_SEC, format_interval
 
 _POLL_S: Final = 0.2
 """How soon a Ctrl-C is seen."""
+_CONNECT_S: Final = 2.0
+"""For the connection to our own supervisor."""
 _LAST_MESSAGES_S: Final = 2.0
 
 
@@ -83,6 +85,7 @@ class Monitoring:
             EmbeddedSupervisor(registry, on_stderr=self._notes.feed) as supervisor,
             Subscriber(supervisor.endpoints.stream, [self._spec.name], ("snapshot", "event")) as subscriber,
         ):
+            subscriber.wait_connected(_CONNECT_S)  # nothing of what the worker says first is missed
             self._start(supervisor)
             messages = self._messages(supervisor, subscriber)
             if self._as_json:

@@ -2,9 +2,9 @@
 
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -17,6 +17,7 @@ from damond.core.context import check_name
 from damond.errors import NotPermittedError, UnknownNameError, UnreachableError
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, default_runtime_dir
+from damond.stream.in_words import event_in_words
 from damond.stream.subscriber import Subscriber
 
 SILENT_S: Final = 2.0
@@ -118,8 +119,7 @@ def _show(messages: Iterator[wire.Message | str], name: str | None, contexts: li
 
 def _tell_event(view: View, event: wire.Event) -> None:
     """Say what happened; a context that has started speaks for itself."""
-    words = f"{event.event}{f' ({event.reason})' if event.reason else ''}"
-    hint: Mapping[str, Any] = event.details
-    if event.event == "failed" and hint.get("hint"):
-        words += f"; {hint['hint']}"
+    words = event_in_words(event.event, event.reason, event.details)
+    if event.event == "failed" and event.details.get("hint"):
+        words += f"; {event.details['hint']}"
     view.tell(event.context, words)

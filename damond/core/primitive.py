@@ -102,7 +102,14 @@ class Primitive(ABC):
     owns_regions: ClassVar[bool] = False
 
     granularity: int = MIN_REGION_SZ
-    """Bytes that one check looks at; 0 is the whole mapping. Published with every snapshot."""
+    """Bytes that one check looks at; 0 is the whole mapping. Published with every snapshot, and may change between
+    two of them. A check of a block of pages counts an access if any of them was touched, and counts one at most."""
+
+    least_sample_us: int = 1
+    """Below this no tuning goes, whatever the goal. Microseconds."""
+
+    tunes_intervals: bool = False
+    """Whether somebody else tunes the intervals to the goal of the context (the kernel); set in :meth:`init`."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -111,6 +118,11 @@ class Primitive(ABC):
     def probe(cls) -> Probe:
         """Say whether the primitive can work on this machine; must not change anything on it."""
         return Probe(works=True)
+
+    @property
+    def pages_per_check(self) -> int:
+        """Pages that one check looks at; 1 where it is a whole mapping."""
+        return max(1, self.granularity // MIN_REGION_SZ)
 
     def attrs(self, given: Mapping[str, int]) -> Attrs:
         """Make the attributes of a context from those that the user gave; the rest is the primitive's choice.
@@ -143,7 +155,7 @@ class Primitive(ABC):
     def check_accesses(self, ctx: Context) -> int:
         """Count an access for every region whose sampled page was accessed since it was prepared.
 
-        Adds the checks made to ``ctx.checks``, and those that could say nothing to ``ctx.unknown``.
+        Adds the pages looked at to ``ctx.checks``, and those of which nothing could be said to ``ctx.unknown``.
 
         Returns:
             The highest ``nr_accesses`` of all regions: the threshold of the next merge depends on it.

@@ -56,6 +56,7 @@ class Region:
         age: For how many aggregations the access frequency has been about the same.
         last_nr_accesses: ``nr_accesses`` of the aggregation before.
         sampling_addr: The address that the next access check looks at.
+        nr_samples: How many samples stand behind ``nr_accesses`` and ``age``; see :class:`Regions`.
     """
 
     start: int
@@ -64,6 +65,7 @@ class Region:
     age: int = 0
     last_nr_accesses: int = 0
     sampling_addr: int = 0
+    nr_samples: int = 0
 
     @property
     def ar(self) -> AddrRange:
@@ -95,9 +97,13 @@ class Regions:
         nr_accesses: uint32, samples of this aggregation in which the region was found accessed.
         last_nr_accesses: uint32, the same of the aggregation before.
         age: uint32, aggregations for which the access frequency has been about the same.
+        nr_samples: uint32, samples that stand behind that: those since the age began, evenly over the region. Where
+            ages begin anew they are those of one aggregation; a merged region has as many as if all of it had been
+            looked at as seldom as its least looked-at part (of equal parts: the sum); pieces share them by size;
+            memory that is new to a region makes them 0. So they may be too few, and never too many.
     """
 
-    __slots__ = ("age", "end", "last_nr_accesses", "nr_accesses", "sampling_addr", "start")
+    __slots__ = ("age", "end", "last_nr_accesses", "nr_accesses", "nr_samples", "sampling_addr", "start")
 
     start: Addrs
     end: Addrs
@@ -105,6 +111,7 @@ class Regions:
     nr_accesses: Counts
     last_nr_accesses: Counts
     age: Counts
+    nr_samples: Counts
 
     def __init__(self, regions: Iterable[AddrRange | Region | tuple[int, int]] = ()) -> None:
         """Take ranges in address order; counters start at zero unless whole :class:`Region` values are given.
@@ -134,14 +141,21 @@ class Regions:
         last_nr_accesses: Counts | list[int],
         age: Counts | list[int],
         sampling_addr: Addrs | list[int] | None = None,
+        nr_samples: Counts | list[int] | None = None,
     ) -> None:
-        """Replace all columns at once; the caller keeps them sorted, disjoint and of equal length."""
+        """Replace all columns at once; the caller keeps them sorted, disjoint and of equal length.
+
+        Without ``nr_samples`` nothing is known to stand behind the numbers.
+        """
         self.start = np.asarray(start, np.uint64)
         self.end = np.asarray(end, np.uint64)
         self.nr_accesses = np.asarray(nr_accesses, np.uint32)
         self.last_nr_accesses = np.asarray(last_nr_accesses, np.uint32)
         self.age = np.asarray(age, np.uint32)
         self.sampling_addr = self.start.copy() if sampling_addr is None else np.asarray(sampling_addr, np.uint64)
+        self.nr_samples = (
+            np.zeros(len(self.start), np.uint32) if nr_samples is None else np.asarray(nr_samples, np.uint32)
+        )
 
     def assign_rows(self, rows: Sequence[Region]) -> None:
         """Replace all columns by rows, which the caller keeps sorted and disjoint."""
@@ -152,6 +166,7 @@ class Regions:
             [r.last_nr_accesses for r in rows],
             [r.age for r in rows],
             [r.sampling_addr for r in rows],
+            [r.nr_samples for r in rows],
         )
 
     def __len__(self) -> int:
@@ -165,6 +180,7 @@ class Regions:
             int(self.age[index]),
             int(self.last_nr_accesses[index]),
             int(self.sampling_addr[index]),
+            int(self.nr_samples[index]),
         )
 
     def __iter__(self) -> Iterator[Region]:
@@ -197,6 +213,7 @@ class Regions:
             self.last_nr_accesses.copy(),
             self.age.copy(),
             self.sampling_addr.copy(),
+            self.nr_samples.copy(),
         )
         return new
 
@@ -209,3 +226,20 @@ class Regions:
         offset = (rng.random(len(self.start)) * (self.end - self.start)).astype(np.uint64)
         self.sampling_addr = self.start + offset
         return self.sampling_addr
+
+    def pick_sampling_blocks(self, rng: np.random.Generator, nr_pages: int) -> tuple[Addrs, Addrs]:
+        """Choose one block of pages in each region: the one that an evenly chosen address lies in.
+
+        Blocks are aligned to their size and cut at the bounds of their region, so that no check looks at a
+        neighbour's memory. The address itself is kept as ``sampling_addr``.
+
+        Args:
+            rng: Chance.
+            nr_pages: Pages of a block, a power of two.
+
+        Returns:
+            First address and end of each block, uint64. Bytes.
+        """
+        sz_block = np.uint64(nr_pages * PAGE_SIZE)
+        first = self.pick_sampling_addrs(rng) // sz_block * sz_block
+        return np.maximum(first, self.start), np.minimum(first + sz_block, self.end)

@@ -1,11 +1,12 @@
 """What one aggregation found, and what it sums up to."""
 
-from collections.abc import Mapping
+from collections import abc
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from damond.core.budget import BudgetUse
 from damond.core.regions import Addrs, Counts
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
@@ -47,6 +48,7 @@ class TargetSnapshot:
         size: uint64. Bytes.
         nr_accesses: uint32, samples of the window in which the region was found accessed.
         age: uint32, aggregations for which the access frequency has been about the same.
+        nr_samples: uint32, samples that stand behind this; see :class:`damond.core.Regions`. Zeros if not given.
     """
 
     id: int
@@ -55,6 +57,11 @@ class TargetSnapshot:
     size: Addrs
     nr_accesses: Counts
     age: Counts
+    nr_samples: Counts = field(default_factory=lambda: np.zeros(0, np.uint32))
+
+    def __post_init__(self) -> None:
+        if not len(self.nr_samples):
+            object.__setattr__(self, "nr_samples", np.zeros(len(self.start), np.uint32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +80,13 @@ class Snapshot:
         max_nr_regions: Greatest number of regions.
         max_nr_accesses: Samples in this window: what ``nr_accesses`` is to be compared with.
         granularity: Bytes that one check looks at; 0 is the whole mapping.
-        checks: Access checks made in the window.
-        unknown: How many of them could say nothing (the page could not be marked): counted as no access.
-        cpu_us: CPU time of the worker in the window. Microseconds.
+        checks: Pages looked at in the window.
+        unknown: Of how many of them nothing could be said (the page could not be marked): counted as no access.
+        cpu_us: CPU time of the worker since the snapshot before, its publication included. Microseconds.
         overruns: Samples in the window that began late.
         partial: The monitoring ended before the window was full.
         targets: What was found, per target.
+        budget: What the context may cost and does, and what was done to keep it so; None without a budget.
         origin: Where it came from, if it came over the stream.
     """
 
@@ -99,6 +107,7 @@ class Snapshot:
     overruns: int
     partial: bool
     targets: tuple[TargetSnapshot, ...]
+    budget: BudgetUse | None = None
     origin: Origin | None = None
 
     @property
@@ -117,6 +126,44 @@ class Snapshot:
         return sum(int(target.size[target.nr_accesses > 0].sum()) for target in self.targets)
 
 
+class Mapping(NamedTuple):
+    """A stretch of addresses that a process has mapped: neighbouring mappings of one name.
+
+    Attributes:
+        start: First address. Bytes.
+        end: First address behind. Bytes.
+        name: For people: ``[heap]``, ``libc.so.6``, ``anonymous``.
+    """
+
+    start: int
+    end: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessMemory:
+    """How much memory the process behind a target has, and where.
+
+    Attributes:
+        target_id: The target.
+        pid: The process.
+        vsz_bytes: Address space (VmSize). Bytes.
+        rss_bytes: Resident (VmRSS). Bytes.
+        pss_bytes: Resident, what is shared divided by those who share it (Pss of smaps_rollup), as it was when it was
+            last read; None where it was not. Bytes.
+        limit_bytes: The least ``memory.max`` of its cgroup and those above it; None where there is none. Bytes.
+        mappings: What it has mapped, sorted by address, disjoint; () where that could not be read.
+    """
+
+    target_id: int
+    pid: int
+    vsz_bytes: int
+    rss_bytes: int
+    pss_bytes: int | None = None
+    limit_bytes: int | None = None
+    mappings: tuple[Mapping, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """A context in a few numbers, as the kernel's DAMON_STAT gives them.
@@ -130,8 +177,10 @@ class Summary:
         idle_ms: Percentile of memory (by bytes) -> for how long it has been idle; negative: for how long it has
             been accessed at about the same rate. Milliseconds.
         nr_regions: Regions of all targets.
-        checks_per_s: Access checks per second.
+        checks_per_s: Pages looked at per second.
         cpu_fraction: CPU time of the worker per time, 0.01 = 1 % of one CPU.
+        memory: The memory of the processes behind the targets, as far as it is known.
+        budget: As in the newest snapshot.
         origin: Where it came from, if it came over the stream.
     """
 
@@ -140,10 +189,12 @@ class Summary:
     total_bytes: int
     accessed_bytes: int
     bandwidth_bps: int
-    idle_ms: Mapping[int, int] = field(default_factory=dict)
+    idle_ms: abc.Mapping[int, int] = field(default_factory=dict)
     nr_regions: int
     checks_per_s: float
     cpu_fraction: float
+    memory: tuple[ProcessMemory, ...] = ()
+    budget: BudgetUse | None = None
     origin: Origin | None = None
 
 
@@ -164,6 +215,7 @@ def summarize(snapshot: Snapshot) -> Summary:
         nr_regions=snapshot.nr_regions,
         checks_per_s=snapshot.checks * USEC_PER_SEC / span_us,
         cpu_fraction=snapshot.cpu_us / span_us,
+        budget=snapshot.budget,
     )
 
 

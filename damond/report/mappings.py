@@ -1,11 +1,12 @@
 """What processes have mapped: monitored ranges have holes in them, and a hole is no memory."""
 
+import bisect
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,20 @@ NO_ACCESS: Final = "reserved"
 """Mapped with no permission at all: address space that is kept free, guards of stacks."""
 
 
+class Pieces(NamedTuple):
+    """Parts of ranges.
+
+    Attributes:
+        region: Row of the range that each is a part of.
+        start: First address. Bytes.
+        end: First address behind. Bytes.
+    """
+
+    region: NDArray[np.intp]
+    start: Addrs
+    end: Addrs
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mappings:
     """What one process has mapped, by address; sorted and disjoint.
@@ -50,29 +65,44 @@ class Mappings:
     def parse(cls, maps: bytes) -> Self:
         """Read the content of /proc/PID/maps."""
         rows = [row for row in _LINE.findall(maps) if row[4] not in _GATES]
-        known: dict[str, int] = {}
-        code = [known.setdefault(_name(*row[2:]), len(known)) for row in rows]
-        start, end = ([int(row[i], 16) for row in rows] for i in range(2))
-        return cls(np.array(start, np.uint64), np.array(end, np.uint64), np.array(code, np.intp), tuple(known))
+        return cls.of((int(row[0], 16), int(row[1], 16), _name(*row[2:])) for row in rows)
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, int, str]]) -> Self:
+        """Take mappings as start, end (bytes) and name; sorted and disjoint."""
+        found = list(rows)
+        known: dict[str, int] = {}
+        code = [known.setdefault(name, len(known)) for _, _, name in found]
+        start, end = ([row[i] for row in found] for i in range(2))
+        return cls(np.array(start, np.uint64), np.array(end, np.uint64), np.array(code, np.intp), tuple(known))
 
     def cut(self, target: TargetSnapshot) -> TargetSnapshot:
         """Leave of each region what is mapped: none, one or several pieces, with its age.
 
         Accesses are those of the region as :func:`unmixed` has them.
         """
-        start, end = self._without_seams()
-        region_end = target.start + target.size
-        first = np.searchsorted(end, target.start, side="right")
-        nr_pieces = np.searchsorted(start, region_end, side="left") - first
-        region = np.repeat(np.arange(len(target.start)), nr_pieces)
+        cut = self.pieces(target.start, target.start + target.size)
+        if cut is None:
+            return target
+        size = cut.end - cut.start
+        accesses = np.rint(unmixed(target.nr_accesses, cut.region, size, target.size)).astype(np.uint32)
+        return replace(target, start=cut.start, size=size, nr_accesses=accesses, age=target.age[cut.region])
+
+    def pieces(self, start: Addrs, end: Addrs) -> Pieces | None:
+        """Say what of some ranges is mapped, range by range; None if all of all ranges is."""
+        mapped_start, mapped_end = self._without_seams()
+        first = np.searchsorted(mapped_end, start, side="right")
+        nr_pieces = np.searchsorted(mapped_start, end, side="left") - first
+        if len(self) and (nr_pieces == 1).all() and _within(start, end, mapped_start[first], mapped_end[first]):
+            return None
+        region = np.repeat(np.arange(len(start)), nr_pieces)
         piece = np.arange(len(region)) - np.repeat(np.cumsum(nr_pieces) - nr_pieces - first, nr_pieces)
-        left = np.maximum(target.start[region], start[piece])
-        size = np.minimum(region_end[region], end[piece]) - left
-        accesses = np.rint(unmixed(target.nr_accesses, region, size, target.size)).astype(np.uint32)
-        return replace(target, start=left, size=size, nr_accesses=accesses, age=target.age[region])
+        return Pieces(
+            region, np.maximum(start[region], mapped_start[piece]), np.minimum(end[region], mapped_end[piece])
+        )
 
     def name(self, start: int, end: int) -> str:
         """Name what is in a range: "" is nothing, ``libc.so.6`` half of it or more, ``libc.so.6 +7`` less."""
@@ -98,6 +128,28 @@ MapsByTarget = Mapping[int, Mappings]
 
 NOTHING_MAPPED: Final[MapsByTarget] = MappingProxyType({})
 """No target is a process, or nothing is known about any."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapsOverTime:
+    """What processes had mapped when.
+
+    Attributes:
+        versions: Target id -> from when on what was mapped, in the order of time. Nanoseconds, Unix time.
+    """
+
+    versions: Mapping[int, Sequence[tuple[int, Mappings]]] = field(default_factory=dict)
+
+    def between(self, target_id: int, from_ns: int, to_ns: int) -> Sequence[tuple[int, Mappings]]:
+        """List the versions of a span, that of its begin first: the earliest, if none is as old; [] is not known."""
+        known = self.versions.get(target_id, ())
+        times = [time_ns for time_ns, _ in known]
+        first = max(bisect.bisect_right(times, from_ns) - 1, 0)
+        return known[first : max(bisect.bisect_left(times, to_ns), first + 1)]
+
+    def newest(self, before_ns: int) -> dict[int, Mappings]:
+        """Return what each target had mapped at some time."""
+        return {each: self.between(each, before_ns, before_ns)[0][1] for each, known in self.versions.items() if known}
 
 
 def unmixed(values: NDArray[Any], region: NDArray[np.intp], size: Addrs, region_size: Addrs) -> NDArray[np.float64]:
@@ -128,6 +180,10 @@ def cut(snapshot: Snapshot, maps: MapsByTarget) -> Snapshot:
     cuts = (maps[each.id].cut(each) if each.id in maps else each for each in snapshot.targets)
     targets = (replace(each, nr_accesses=np.minimum(each.nr_accesses, most)) for each in cuts)
     return replace(snapshot, targets=tuple(targets))
+
+
+def _within(start: Addrs, end: Addrs, outer_start: Addrs, outer_end: Addrs) -> bool:
+    return bool((start >= outer_start).all() and (end <= outer_end).all())
 
 
 def _name(permissions: bytes, inode: bytes, path: bytes) -> str:

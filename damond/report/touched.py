@@ -150,14 +150,4 @@ def adaptation_windows(snapshot: Snapshot) -> int:
 
 def _raise(peaks: dict[int, Profile], target_id: int, found: Profile) -> None:
     peak = peaks.get(target_id, EMPTY).combine(found, np.maximum)
-    peaks[target_id] = _without_seams(peak).coarsen(_MAX_PIECES)
-
-
-def _without_seams(profile: Profile) -> Profile:
-    """Join neighbours of the same value: boundaries that came and went say nothing about a peak."""
-    if not len(profile):
-        return profile
-    seam = (profile.end[:-1] == profile.start[1:]) & (np.diff(profile.accessed) == 0) & (np.diff(profile.weight) == 0)
-    first = np.concatenate([[True], ~seam])
-    last = np.concatenate([~seam, [True]])
-    return Profile(profile.start[first], profile.end[last], profile.accessed[first], profile.weight[first])
+    peaks[target_id] = peak.without_seams().coarsen(_MAX_PIECES)

@@ -7,7 +7,7 @@ from typing import Any
 
 from damond.errors import DamondError
 from damond.service.config import Config
-from damond.service.managed import RUNNING
+from damond.service.life import RUNNING
 from damond.service.spec import ContextSpec
 from damond.service.supervisor import Supervisor
 
@@ -24,7 +24,7 @@ async def apply(supervisor: Supervisor, old: Config, new: Config) -> dict[str, A
     """
     before, after = ({spec.name: spec for spec in each.specs()} for each in (old, new))
     done: dict[str, Any] = {"stopped": [], "started": [], "tuned": [], "restarted": [], "failed": {}}
-    supervisor.known = after
+    supervisor.contexts.known = after
     for name in before:
         if name not in after and _runs(supervisor, name):
             await supervisor.stop([name])
@@ -53,7 +53,7 @@ async def _change(supervisor: Supervisor, old: ContextSpec | None, new: ContextS
     if old is not None and replace(old, attrs=new.attrs) == new and set(old.attrs) <= set(new.attrs):
         try:
             await supervisor.tune(new.name, dict(new.attrs))
-            context = supervisor.context(new.name)
+            context = supervisor.contexts.get(new.name)
             # Targets that were found, added or started meanwhile stay.
             context.spec = replace(context.spec, attrs=new.attrs)
             done["tuned"].append(new.name)

@@ -14,6 +14,7 @@ from damond.errors import DamondError, WorkerFailedError
 from damond.plugin import Registry
 from damond.service import config as configuration
 from damond.service import reload
+from damond.service.authorized import Authorized
 from damond.service.config import Config
 from damond.service.control import ControlServer
 from damond.service.journal import Journal
@@ -45,6 +46,7 @@ class Service:
         self._registry = registry
         self._directory = directory
         self._tasks: list[asyncio.Task[None]] = []
+        self._authorized: Authorized | None = None
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
         """Serve until SIGTERM, SIGINT or the verb ``shutdown``.
@@ -99,16 +101,17 @@ class Service:
 
     def _open_remote(self, pair: tuple[bytes, bytes] | None, runtime: RuntimeDir, stack: contextlib.ExitStack) -> None:
         remote = self._config.remote
-        self._remotes: list[RemoteStream | RemoteQuery] = []
         if pair is None or remote.authorized is None:
             return
+        self._authorized = authorized = Authorized(remote.authorized)
+        addresses = {"stream": remote.stream, "query": remote.query}
+        self._control.add_status("remote", lambda: {**addresses, **authorized.describe()})
         if remote.stream:
-            stream = RemoteStream(runtime.endpoints.stream, remote.stream, pair, remote.authorized)
-            self._remotes.append(stream)
+            local, welcome = runtime.endpoints.stream, self._supervisor.welcome
+            stream = RemoteStream(local, remote.stream, pair, authorized, welcome)
             stack.callback(stream.close)
         if remote.query:
-            query = RemoteQuery(remote.query, pair, remote.authorized)
-            self._remotes.append(query)
+            query = RemoteQuery(remote.query, pair, authorized)
             stack.callback(query.close)
             self._spawn(self._control.serve(query.socket, may_steer=False))
 
@@ -162,9 +165,8 @@ class Service:
             ConfigError: It is faulty: nothing has changed.
         """
         new = configuration.load(self._path, self._registry)
-        for each in self._remotes:
-            if new.remote.authorized is not None:
-                each.reload(new.remote.authorized)
+        if self._authorized is not None and new.remote.authorized is not None:
+            self._authorized.read(new.remote.authorized)
         done = await reload.apply(self._supervisor, self._config, new)
         self._config = new
         return done

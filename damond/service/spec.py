@@ -16,10 +16,12 @@ class TargetSpec:
     Attributes:
         id: What it means is the primitive's business: a pid for ``vaddr``.
         ranges: Initial regions as ``(start, end)`` in bytes; empty leaves them to the primitive.
+        found: It was not named, but found by what it is: it may have ended since, which is no error.
     """
 
     id: int
     ranges: tuple[tuple[int, int], ...] = ()
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,11 @@ class ContextSpec:
     def __post_init__(self) -> None:
         check_name(self.name)
 
+    @property
+    def follows(self) -> bool:
+        """Whether its targets change by themselves."""
+        return self.select is not None or self.children
+
     def to_map(self) -> dict[str, Any]:
         """Make a map of plain values."""
         return asdict(self)
@@ -64,5 +71,7 @@ class ContextSpec:
     @classmethod
     def from_map(cls, body: Mapping[str, Any]) -> Self:
         """Undo :meth:`to_map`."""
-        targets = tuple(TargetSpec(each["id"], tuple(map(tuple, each["ranges"]))) for each in body["targets"])
+        targets = tuple(
+            TargetSpec(each["id"], tuple(map(tuple, each["ranges"])), each["found"]) for each in body["targets"]
+        )
         return cls(**{**body, "targets": targets, "command": tuple(body["command"])})

@@ -11,18 +11,20 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
 import numpy as np
 import zmq
 
-from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot, Target, summarize
+from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot, Target, TargetSnapshot, summarize
 from damond.errors import DamondError, NotPermittedError, PluginError, UnreachableError, UsageError
 from damond.plugin import Registry, parse_options
+from damond.service.footprint import FootprintReader
 from damond.service.link import Link, LinkClosedError, wait_readable
 from damond.service.spec import ContextSpec
+from damond.service.targets import ENDED, Targets, refuse_gone, refuse_left_out
 from damond.stream.publisher import Publisher
 from damond.stream.wire import Event
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
@@ -31,6 +33,9 @@ _log = logging.getLogger(__name__)
 
 SUMMARY_INTERVAL_NS: Final = 5_000_000_000
 """Least time between two summaries, as DAMON_STAT refreshes."""
+
+PACE_INTERVAL_NS: Final = 10_000_000_000
+"""Least time between two events that say that goal or budget have changed the intervals."""
 
 _CONNECT_TIMEOUT_S: Final = 10.0
 
@@ -106,14 +111,21 @@ class Reporter:
         self._name = name
         self._publisher = publisher
         self._link = link
+        self._footprint = FootprintReader()
+        self._targets: Targets | None = None
         self._summary_due_ns = 0
         self._span_ns = self._checks = self._cpu_us = 0
+        self._pace_due_ns = self._nr_paced = 0
+        self._paced_from: Attrs | None = None
+        self._pace = Attrs()
 
     def event(self, event: str, reason: str = "", **details: Any) -> None:
         """Publish a change in the life of the context, and tell the supervisor."""
-        message = Event(context=self._name, time_ns=time.time_ns(), event=event, reason=reason, details=details)
+        time_ns = time.time_ns()
+        message = Event(context=self._name, time_ns=time_ns, event=event, reason=reason, details=details)
         seq = self._publisher.publish(message)
-        self.tell("event", event=event, reason=reason, details=details, epoch=self._publisher.epoch, seq=seq)
+        rest = {"event": event, "reason": reason, "details": details, "time_ns": time_ns}
+        self.tell("event", **rest, epoch=self._publisher.epoch, seq=seq)
 
     def tell(self, kind: str, **rest: Any) -> None:
         """Tell the supervisor alone."""
@@ -124,6 +136,7 @@ class Reporter:
 
     def started(self, ctx: Context, primitive: Primitive) -> None:
         """Report that the worker is ready."""
+        self._targets = Targets(ctx, primitive)
         _log.info("%s: %s monitors %d regions", self._name, primitive.name, ctx.nr_regions)
         self.event(
             "started",
@@ -131,8 +144,16 @@ class Reporter:
             granularity=primitive.granularity,
             nr_regions=ctx.nr_regions,
             attrs=asdict(ctx.attrs),
+            targets=self._targets.ids,
             pids=[target.pid for target in ctx.targets if target.pid is not None],
         )
+        self._footprint.look(_processes(ctx.targets))
+
+    def retargeted(self, reason: str) -> None:
+        """Report which targets have come or gone since the last time, if any."""
+        news = self._targets.news() if self._targets is not None else None
+        if news is not None:
+            self.event("targets_changed", reason, **news)
 
     def tuned(self, ctx: Context, old: Attrs) -> None:
         """Report that the attributes have changed."""
@@ -140,9 +161,31 @@ class Reporter:
         changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
         self.event("attrs_changed", "tuned", changed=changed, attrs=asdict(ctx.attrs))
 
+    def paced(self, ctx: Context, old: Attrs) -> None:
+        """Tell the supervisor how fast the context goes now; the stream hears of it now and then."""
+        self.tell("paced", attrs=asdict(ctx.attrs))
+        self._paced_from = self._paced_from or old
+        self._nr_paced += 1
+        self._tell_paced(ctx.attrs)
+
+    def _tell_paced(self, attrs: Attrs) -> None:
+        """Publish that the pace has changed, unless that has been said only just now."""
+        now_ns = time.monotonic_ns()
+        if self._paced_from is None or now_ns < self._pace_due_ns:
+            self._pace = attrs
+            return
+        self._pace_due_ns = now_ns + PACE_INTERVAL_NS
+        changed = _changed(asdict(self._paced_from), attrs)
+        self.event("attrs_changed", "paced", changed=changed, attrs=asdict(attrs), changes=self._nr_paced)
+        self._paced_from, self._nr_paced = None, 0
+
     def aggregated(self, snapshot: Snapshot) -> None:
         """Publish a snapshot, and a summary when one is due: costs in it are those since the last one."""
         self._publisher.publish(snapshot)
+        self._footprint.look(_processes(snapshot.targets))
+        self.retargeted(ENDED)
+        if self._paced_from is not None:
+            self._tell_paced(self._pace)
         self._span_ns += snapshot.end_ns - snapshot.start_ns
         self._checks += snapshot.checks
         self._cpu_us += snapshot.cpu_us
@@ -155,9 +198,14 @@ class Reporter:
             summarize(snapshot),
             checks_per_s=self._checks * USEC_PER_SEC / span_us,
             cpu_fraction=self._cpu_us / span_us,
+            memory=self._footprint.latest(),
         )
         self._publisher.publish(summary)
         self._span_ns = self._checks = self._cpu_us = 0
+
+
+def _processes(targets: Iterable[Target | TargetSnapshot]) -> list[tuple[int, int]]:
+    return [(each.id, each.pid) for each in targets if each.pid is not None]
 
 
 def _import_named(path: str) -> Any:
@@ -217,7 +265,8 @@ def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
         InvalidRegionError: Initial regions are empty, unsorted or overlap.
         UsageError: A callback can't be imported.
     """
-    targets = [Target(each.id, pid=each.id if primitive.process_targets else None) for each in spec.targets]
+    by_process = primitive.process_targets
+    targets = [Target(each.id, pid=each.id if by_process else None, found=each.found) for each in spec.targets]
     for target, given in zip(targets, spec.targets, strict=True):
         target.set_ranges(given.ranges)
     callbacks: dict[str, Callable[[Context], Any]] = {
@@ -264,14 +313,27 @@ class Commands:
         self._reporter.tell("done", id=message["id"], error=refusal)
 
     def _tune(self, message: dict[str, Any]) -> None:
-        self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.ctx.attrs), **message["attrs"]}))
+        self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.asked), **message["attrs"]}))
 
     def _targets(self, message: dict[str, Any]) -> None:
-        by_process = self._primitive.process_targets
+        ctx, by_process, added = self._kdamond.ctx, self._primitive.process_targets, message["added"]
+        if by_process:
+            refuse_gone(added)
+        self._reporter.retargeted(ENDED)
+        before = list(ctx.targets)
         self._kdamond.retarget([Target(each, pid=each if by_process else None) for each in message["ids"]])
+        try:
+            refuse_left_out(ctx, added)
+        except DamondError:
+            self._kdamond.retarget(before)
+            raise
+        self._reporter.retargeted(message["reason"])
 
     def _pause(self, message: dict[str, Any]) -> None:
+        before = self._kdamond.paused
         self._kdamond.pause(paused=message["paused"])
+        if self._kdamond.paused != before:
+            self._reporter.event("paused" if message["paused"] else "resumed", message["reason"])
 
 
 def _monitor(spec: ContextSpec, primitive: Primitive, stop: LinkStop, reporter: Reporter) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from damond.core import Attrs, Context, Primitive, Probe, Target, Window
-from damond.errors import InvalidOptionError, NotRunningError, UsageError
+from damond.errors import InvalidOptionError, NoSuchProcessError, NotRunningError, UsageError
 from damond_accessbits import Root
 from damond_kdamond.admin import WHAT_TARGET
 from damond_kdamond.files import Files
@@ -78,8 +78,14 @@ class KdamondVaddr(Primitive):
     def _targets(self, ctx: Context) -> list[WHAT_TARGET]:
         """Take hold of the processes; say which ranges of them are to be monitored."""
         found: list[WHAT_TARGET] = []
-        for target in ctx.targets:
-            self._processes[target.id] = Process(self._root, target.id)
+        for target in list(ctx.targets):
+            try:
+                self._processes[target.id] = Process(self._root, target.id)
+            except NoSuchProcessError:
+                if not target.found:
+                    raise
+                ctx.targets.remove(target)  # it has ended since it was found
+                continue
             target.pid = target.id
             ranges = target.regions.ranges() or list(self.options.ranges)
             if self.options.ops == "fvaddr" and not ranges:

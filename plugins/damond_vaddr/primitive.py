@@ -8,7 +8,7 @@ from typing import Final
 from damond.core import Attrs, Context, Primitive, Probe, Target
 from damond.core.adaptation import initial_regions
 from damond.core.attrs import SAMPLES_PER_AGGR
-from damond.errors import DamondError, InvalidRegionError
+from damond.errors import DamondError, InvalidRegionError, NoSuchProcessError
 from damond.plugin import option
 from damond.units import Usec, format_interval
 from damond_accessbits import Root, refuse_kdamonds
@@ -110,7 +110,8 @@ class Vaddr(Primitive):
                 self._take(ctx, target)
             except DamondError as error:
                 # Processes come and go: one that can't be watched (any more) must not end the others' monitoring.
-                _log.info("%s: process %d is left out: %s", ctx.name, target.id, error)
+                level = logging.INFO if isinstance(error, NoSuchProcessError) else logging.WARNING
+                _log.log(level, "%s: process %d is left out: %s", ctx.name, target.id, error)
                 ctx.targets.remove(target)
 
     def update(self, ctx: Context) -> None:

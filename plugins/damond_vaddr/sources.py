@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from damond.core import MIN_REGION_SZ, Context, SourceProbe, Target
 from damond.errors import SourceUnavailableError
 from damond_accessbits import IdleFrames, Root, find_kdamonds, parse_smaps, probe_page_idle, probe_referenced
-from damond_accessbits.pagemap import entry_offsets, read_frames
+from damond_accessbits.pagemap import entry_offset, read_frames
 from damond_accessbits.smaps import CLEAR_ALL
-from damond_accessbits.words import WORD_SZ
+from damond_accessbits.words import WORD_SZ, Reach
 from damond_vaddr.process import GONE, Process
 
 _log = logging.getLogger(__name__)
@@ -124,6 +124,7 @@ class PageIdleSource:
     def __init__(self, root: Root) -> None:
         self._frames = IdleFrames(root)
         self._excuses = _Excuses()
+        self._reach = Reach()
         self._pass: list[tuple[Target, slice]] = []
 
     def prepare(self, ctx: Context, live: Live) -> None:
@@ -133,13 +134,21 @@ class PageIdleSource:
         position = 0
         for target, process in live:
             try:
-                frames = _frames(process, target.regions.pick_sampling_addrs(ctx.rng))
+                frames = self._look_up(process, target.regions.pick_sampling_addrs(ctx.rng))
             except OSError as error:
                 self._excuses.memory_is_gone(ctx, target, error)
             else:
                 found.append(frames)
                 self._pass.append((target, slice(position, position := position + len(frames))))
         self._frames.mark(np.concatenate(found))
+
+    def _look_up(self, process: Process, addrs: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return the frames behind addresses, and note if the file shows no memory at all any more."""
+        fd = process.file("pagemap")
+        frames = read_frames(fd, addrs, self._reach)
+        if len(addrs) and not frames.any() and not os.pread(fd, WORD_SZ, entry_offset(addrs[0])):
+            process.lost_memory = True
+        return frames
 
     def check(self, ctx: Context) -> None:
         """Count the frames that are not idle any more."""
@@ -155,15 +164,6 @@ class PageIdleSource:
     def close(self) -> None:
         """Close page_idle; the files of the targets are theirs."""
         self._frames.close()
-
-
-def _frames(process: Process, addrs: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the frames behind addresses, and note if the file shows no memory at all any more."""
-    fd = process.file("pagemap")
-    frames = read_frames(fd, addrs)
-    if len(addrs) and not frames.any() and not os.pread(fd, WORD_SZ, entry_offsets(addrs[:1])[0]):
-        process.lost_memory = True
-    return frames
 
 
 class ReferencedSource:

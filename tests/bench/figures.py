@@ -59,7 +59,7 @@ def engine() -> Iterator[tuple[str, float, str]]:
 
     def adapt() -> None:
         columns = regions.copy()
-        adaptation.age(columns, 2)
+        adaptation.age(columns, 2, 20)
         adaptation.merge(columns, 2, 1 << 40)
         adaptation.split(columns, 2, ctx.rng)
 

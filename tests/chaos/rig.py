@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -111,6 +112,13 @@ def wait(condition: Callable[[], Any], show: Callable[[], Any] = lambda: "") -> 
         assert time.monotonic() < deadline, show()
         threading.Event().wait(0.02)  # polls what has no event of its own
     return found
+
+
+def free_port() -> int:
+    """Find a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def frozen(for_s: float, *pids: int) -> None:

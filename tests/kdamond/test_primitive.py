@@ -73,6 +73,8 @@ class Sink:
     def tuned(self, ctx: Context, old: Attrs) -> None:
         self.changes.append((old, ctx.attrs))
 
+    paced = tuned
+
 
 def run(
     primitive: KdamondVaddr, *steps: Callable[[], object], pids: tuple[int, ...] = (os.getpid(),), **given: int

@@ -68,7 +68,7 @@ class Stream:
 def snapshot_like(seq: int) -> wire.Message:
     from damond.core import Snapshot  # noqa: PLC0415 - only here
 
-    own = ("context", "primitive", "targets", "origin", "end_ns")
+    own = ("context", "primitive", "targets", "budget", "origin", "end_ns")
     zeros = dict.fromkeys((name for name in Snapshot.__dataclass_fields__ if name not in own), 0)
     return Snapshot(**zeros, context="web", primitive="p", targets=(), end_ns=seq)
 

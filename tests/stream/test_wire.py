@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damond.core import Snapshot, Summary, TargetSnapshot
+from damond.core import BudgetUse, Mapping, ProcessMemory, Snapshot, Summary, TargetSnapshot
 from damond.errors import ProtocolError
 from damond.stream import wire
 
@@ -25,6 +25,7 @@ def snapshot(**changes: object) -> Snapshot:
         np.array([0x2000, 0x1000], np.uint64),
         np.array([20, 0], np.uint32),
         np.array([3, 1], np.uint32),
+        np.array([80, 20], np.uint32),
     )
     whole = Snapshot(
         context="web",
@@ -87,9 +88,49 @@ def test_golden_bytes() -> None:
         "overruns": 0,
         "partial": False,
         "targets": [
-            {"id": 7, "pid": 4242, "start": [4096, 36864], "size": [8192, 4096], "nr_accesses": [20, 0], "age": [3, 1]}
+            {
+                "id": 7,
+                "pid": 4242,
+                "start": [4096, 36864],
+                "size": [8192, 4096],
+                "nr_accesses": [20, 0],
+                "age": [3, 1],
+                "nr_samples": [80, 20],
+            }
         ],
+        "budget": None,
     }
+
+
+BUDGET = BudgetUse(max_cpu=0.01, cpu=0.009, wanted_cpu=0.04, stretched=4.0, max_nr_regions=500)
+
+
+def test_budget_crosses_the_wire() -> None:
+    """A budget is a map of its own, with or without each bound."""
+    for message in (snapshot(budget=BUDGET), replace(SUMMARY, budget=BUDGET)):
+        frames = wire.encode(message, "h", 1, 1)
+        assert msgpack.unpackb(frames[2])["budget"] == {
+            "max_cpu": 0.01,
+            "max_checks_per_s": None,
+            "cpu": 0.009,
+            "wanted_cpu": 0.04,
+            "stretched": 4.0,
+            "max_nr_regions": 500,
+        }
+        decoded = wire.decode(frames)
+        assert not isinstance(decoded, wire.Event)
+        assert decoded.budget == BUDGET
+
+
+def test_older_writers_are_read() -> None:
+    """What writers of before do not send has a default."""
+    topic, header, raw = wire.encode(snapshot(budget=BUDGET), "h", 1, 1)
+    body = msgpack.unpackb(raw)
+    del body["budget"], body["targets"][0]["nr_samples"]
+    decoded = wire.decode([topic, header, msgpack.packb(body)])
+    assert isinstance(decoded, Snapshot)
+    assert decoded.budget is None
+    assert decoded.targets[0].nr_samples.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("message", [SUMMARY, EVENT], ids=["summary", "event"])
@@ -101,15 +142,42 @@ def test_round_trip(message: wire.Message) -> None:
     assert replace(decoded, origin=None) == message
 
 
-@given(rows=st.lists(st.tuples(U64, U64, U32, U32), max_size=20), epoch=U64, seq=U64)
-def test_columns_survive(rows: list[tuple[int, int, int, int]], epoch: int, seq: int) -> None:
+MEMORY = ProcessMemory(
+    target_id=7,
+    pid=4242,
+    vsz_bytes=1 << 40,
+    rss_bytes=1 << 20,
+    pss_bytes=None,
+    limit_bytes=1 << 30,
+    mappings=(Mapping(0x1000, 0x3000, "libc.so.6"), Mapping(0x3000, 0x4000, ""), Mapping(0x8000, 0x9000, "libc.so.6")),
+)
+
+
+def test_memory_of_processes_survives() -> None:
+    """A summary carries it, each name once; whoever knows no such key reads the rest."""
+    sent = replace(SUMMARY, memory=(MEMORY, replace(MEMORY, target_id=8, mappings=())))
+    frames = wire.encode(sent, "h", 1, 1)
+    got = wire.decode(frames)
+    assert isinstance(got, Summary)
+    assert got.memory == sent.memory
+    assert msgpack.unpackb(frames[2])["memory"][0]["mappings"] == {
+        "start": [0x1000, 0x3000, 0x8000],
+        "end": [0x3000, 0x4000, 0x9000],
+        "name": [0, 1, 0],
+        "names": ["libc.so.6", ""],
+    }
+    assert "memory" not in msgpack.unpackb(wire.encode(SUMMARY, "h", 1, 1)[2])
+
+
+@given(rows=st.lists(st.tuples(U64, U64, U32, U32, U32), max_size=20), epoch=U64, seq=U64)
+def test_columns_survive(rows: list[tuple[int, int, int, int, int]], epoch: int, seq: int) -> None:
     """Every column arrives with its values and type, over the whole range of each."""
-    columns = [np.array([row[i] for row in rows], np.uint64 if i < 2 else np.uint32) for i in range(4)]
+    columns = [np.array([row[i] for row in rows], np.uint64 if i < 2 else np.uint32) for i in range(5)]
     sent = snapshot(targets=(TargetSnapshot(0, None, *columns),))
     got = wire.decode(wire.encode(sent, "h", epoch, seq))
     assert isinstance(got, Snapshot)
     (target,) = got.targets
-    for name, column in zip(("start", "size", "nr_accesses", "age"), columns, strict=True):
+    for name, column in zip(("start", "size", "nr_accesses", "age", "nr_samples"), columns, strict=True):
         arrived = getattr(target, name)
         assert arrived.dtype == column.dtype
         assert arrived.tolist() == column.tolist()

@@ -1,0 +1,100 @@
+"""Packed snapshots come out as they went in."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from damond.core import Snapshot, TargetSnapshot
+from damond.errors import RecordError
+from damond.record import Block, codec
+from tests.record.make import HOST, assert_same, make_snapshot, make_target
+
+U32 = st.integers(0, 2**32 - 1)
+U64_BELOW = 2**64 - 1
+
+
+@st.composite
+def targets(draw: st.DrawFn) -> TargetSnapshot:
+    """Sorted, disjoint regions anywhere in 64 bits, page aligned or not."""
+    unit = draw(st.sampled_from([1, 8, 4096, 2**21]))
+    bounds = sorted(draw(st.lists(st.integers(0, U64_BELOW // unit), max_size=12, unique=True)))
+    pairs = list(zip(bounds[::2], bounds[1::2], strict=False))
+    rows = [(start * unit, (end - start) * unit, draw(U32), draw(U32)) for start, end in pairs]
+    return make_target(rows, draw(st.integers(0, 2**62)), draw(st.none() | st.integers(1, 2**22)))
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> list[Snapshot]:
+    """Snapshots of one primitive, with whatever clock."""
+    times = draw(st.lists(st.integers(0, 2**62), min_size=1, max_size=6))
+    return [
+        make_snapshot(
+            number,
+            *draw(st.lists(targets(), min_size=1, max_size=3)),
+            epoch=draw(st.integers(0, 2**62)),
+            start_ns=start_ns,
+            end_ns=start_ns + draw(st.integers(0, 2**40)),
+            checks=draw(st.integers(0, 2**40)),
+            partial=draw(st.booleans()),
+        )
+        for number, start_ns in enumerate(times)
+    ]
+
+
+@given(run=runs())
+def test_what_is_packed_comes_back(run: Sequence[Snapshot]) -> None:
+    """Every number of every snapshot, whatever the addresses, clocks and counts."""
+    block = codec.unpack(codec.pack(Block.of(run)))
+    for row, snapshot in enumerate(run):
+        assert_same(block.snapshot(row, "web", HOST), snapshot)
+
+
+@given(run=runs(), data=st.data())
+def test_blocks_can_be_cut_and_joined(run: Sequence[Snapshot], data: st.DataObject) -> None:
+    """What is packed in pieces and joined is the same as what was packed at once; rows cut out are those rows."""
+    cut = data.draw(st.integers(0, len(run)))
+    pieces = [codec.unpack(codec.pack(Block.of(piece))) for piece in (run[:cut], run[cut:]) if piece]
+    joined = Block.join(pieces)
+    assert joined.nr_snapshots == len(run)
+    assert_same(joined.snapshot(len(run) - 1, "web", HOST), run[-1])
+    if cut < len(run):
+        assert_same(joined.rows(cut, len(run)).snapshot(0, "web", HOST), run[cut])
+
+
+def test_regions_can_be_told_by_snapshot_and_target() -> None:
+    """A block knows of which snapshot and target each region is, and can be cut to one target."""
+    one, two = make_target([(0, 4096, 1, 1), (8192, 4096, 2, 2)], 7, pid=7), make_target([(0, 8192, 3, 3)], 8)
+    block = Block.of([make_snapshot(0, one, two), make_snapshot(1, make_target([], 7), two)])
+    assert block.region_snapshot().tolist() == [0, 0, 0, 1]
+    assert block.part_target[block.region_part()].tolist() == [7, 7, 8, 8]
+    only = block.of_target(8)
+    assert only.nr_snapshots == 2
+    assert only.region_snapshot().tolist() == [0, 1]
+    assert only.nr_accesses.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("at", range(0, 300, 7))
+def test_damage_is_told(at: int) -> None:
+    """A body that is cut, or in which a byte has changed, is refused: never a wrong picture."""
+    raw = codec.pack(Block.of([make_snapshot(number) for number in range(20)]))
+    at %= len(raw)
+    with pytest.raises(RecordError, match="damaged"):
+        codec.unpack(raw[:at])
+    changed = bytearray(raw)
+    changed[at] ^= 0x10
+    with pytest.raises(RecordError, match="damaged"):
+        codec.unpack(bytes(changed))
+
+
+def test_neighbours_cost_little() -> None:
+    """A hundred regions that live on cost less than a byte each and snapshot: ages and addresses repeat."""
+    rows = [(number * 2**20, 2**20, 20 * (number % 2), 0) for number in range(100)]
+    run = [
+        make_snapshot(number, make_target([(start, size, hits, number) for start, size, hits, _ in rows]))
+        for number in range(600)
+    ]
+    assert len(codec.pack(Block.of(run))) < 100 * len(run)
+    assert np.ptp([len(each.targets[0].start) for each in run]) == 0

@@ -1,0 +1,157 @@
+"""The memory of the monitored processes, as the worker reads it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from damond.core import Mapping
+from damond.report.mappings import Mappings
+from damond.service.footprint import FootprintReader, joined
+
+LIMIT_S = 20.0
+MIB = 1024 * 1024
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with 32 MiB that it has touched."""
+    code = "import sys; kept = bytearray(b'x') * (32 << 20); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_real_processes_are_read(sleeper: "subprocess.Popen[bytes]") -> None:
+    """VSZ and RSS are those that everybody sees; PSS is read too, later; mappings have the heap and the program."""
+    clock = Clock()
+    reader = FootprintReader(now=clock)
+    reader.look([(7, sleeper.pid)])
+    reader.wait(LIMIT_S)
+    (found,) = reader.latest()
+    known = psutil.Process(sleeper.pid).memory_info()
+    assert (found.target_id, found.pid) == (7, sleeper.pid)
+    assert (found.vsz_bytes, found.rss_bytes) == (known.vms, known.rss)
+    assert {"[heap]", "[stack]", "libc.so.6"} <= {each.name for each in found.mappings}
+    clock.now_s = 5.0
+    reader.look([(7, sleeper.pid)])
+    reader.wait(LIMIT_S)
+    (found,) = reader.latest()
+    assert found.pss_bytes is not None
+    assert 32 * MIB < found.pss_bytes <= found.rss_bytes
+
+
+def test_a_process_that_has_ended_is_left_out(sleeper: "subprocess.Popen[bytes]") -> None:
+    """And whoever gets its pid is never taken for it: its directory is kept open."""
+    clock = Clock()
+    reader = FootprintReader(now=clock)
+    targets = [(7, sleeper.pid), (8, os.getpid())]
+    reader.look(targets)
+    reader.wait(LIMIT_S)
+    assert [each.target_id for each in reader.latest()] == [7, 8]
+    sleeper.kill()
+    sleeper.wait()
+    clock.now_s = 5.0
+    reader.look(targets)
+    reader.wait(LIMIT_S)
+    assert [each.target_id for each in reader.latest()] == [8]
+
+
+def _process(root: Path, pid: int, cgroup: str, **files: str) -> None:
+    directory = root / "proc" / str(pid)
+    directory.mkdir(parents=True)
+    (directory / "status").write_text("Name:\tx\nVmSize:\t    1000 kB\nVmRSS:\t     500 kB\n")
+    (directory / "cgroup").write_text(cgroup)
+    for name, text in {"maps": "", "smaps_rollup": "", **files}.items():
+        (directory / name).write_text(text)
+
+
+LIMITS = {
+    "none": ("0::/a/b\n", {}, None),
+    "own": ("0::/a/b\n", {"a/b/memory.max": "4096"}, 4096),
+    "of one above": ("0::/a/b\n", {"a/memory.max": "8192", "a/b/memory.max": "max"}, 8192),
+    "the least counts": ("0::/a/b\n", {"a/memory.max": "8192", "a/b/memory.max": "16384"}, 8192),
+    "version 1": ("9:cpu:/x\n8:memory:/s\n", {"memory/s/memory.limit_in_bytes": "65536"}, 65536),
+    "version 1 without": ("8:memory:/s\n", {"memory/s/memory.limit_in_bytes": "9223372036854771712"}, None),
+    "of another namespace": ("0::/../other\n", {"memory.max": "4096"}, None),
+}
+
+
+@pytest.mark.parametrize("case", LIMITS)
+def test_limits_of_cgroups(tmp_path: Path, case: str) -> None:
+    """The least of a cgroup and those above it holds, in both versions."""
+    cgroup, files, expected = LIMITS[case]
+    _process(tmp_path, 5, cgroup)
+    for name, text in files.items():
+        path = tmp_path / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    reader = FootprintReader(tmp_path / "proc", tmp_path / "cgroup")
+    reader.look([(5, 5)])
+    reader.wait(LIMIT_S)
+    (found,) = reader.latest()
+    assert found.limit_bytes == expected
+    assert (found.vsz_bytes, found.rss_bytes, found.pss_bytes) == (1000 * 1024, 500 * 1024, None)
+
+
+def test_reading_is_rarer_where_it_takes_long(tmp_path: Path) -> None:
+    """At most every 5 s, and never more than a hundredth of the time."""
+    _process(tmp_path, 5, "")
+    clock = Clock()
+    reader = FootprintReader(tmp_path / "proc", tmp_path / "cgroup", clock)
+
+    def sizes_after(seconds: float, rss_kib: int) -> int:
+        clock.now_s += seconds
+        (tmp_path / "proc/5/status").write_text(f"VmSize: 1000 kB\nVmRSS: {rss_kib} kB\n")
+        reader.look([(5, 5)])
+        reader.wait(LIMIT_S)
+        return reader.latest()[0].rss_bytes // 1024
+
+    assert sizes_after(0.0, 1) == 1
+    assert sizes_after(2.0, 2) == 1
+    assert sizes_after(3.0, 3) == 3
+
+
+MAPS = b"""\
+1000-2000 r--p 00000000 08:01 9 /usr/lib/libc.so.6
+2000-3000 r-xp 00001000 08:01 9 /usr/lib/libc.so.6
+3000-4000 rw-p 00000000 00:00 0
+8000-9000 rw-p 00000000 00:00 0
+ff000-100000 rw-p 00000000 00:00 0 [stack]
+"""
+
+
+def test_neighbours_of_a_name_are_joined() -> None:
+    """The four pieces of a library are one; a gap is kept."""
+    assert joined(Mappings.parse(MAPS), 10) == (
+        Mapping(0x1000, 0x3000, "libc.so.6"),
+        Mapping(0x3000, 0x4000, "anonymous"),
+        Mapping(0x8000, 0x9000, "anonymous"),
+        Mapping(0xFF000, 0x100000, "[stack]"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "ranges"), [(3, [(1, 4), (8, 9), (255, 256)]), (2, [(1, 9), (255, 256)]), (1, [(1, 256)])]
+)
+def test_too_many_mappings_are_joined_at_the_least_gaps(limit: int, ranges: list[tuple[int, int]]) -> None:
+    """What is mapped stays covered; the widest gaps stay gaps."""
+    found = joined(Mappings.parse(MAPS), limit)
+    assert [(each.start // 4096, each.end // 4096) for each in found] == ranges
+    assert found[0].name.startswith("libc.so.6")
