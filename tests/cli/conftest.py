@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-LIMIT_S = 30
+LIMIT_S = 60
 DAMOND = [sys.executable, "-m", "damond"]
 
 CONFIG = """\

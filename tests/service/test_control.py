@@ -40,7 +40,7 @@ primitive = "synthetic"
 autostart = false
 """
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
