@@ -32,6 +32,7 @@ _BYTES: Final = {
     for power, units in enumerate([("B", ""), ("K", "KiB"), ("M", "MiB"), ("G", "GiB"), ("T", "TiB"), ("P", "PiB")])
     for unit in units
 }
+_PERCENT: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 _QUANTITY: Final = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -71,6 +72,18 @@ def parse_size(text: str | int) -> int:
     if isinstance(text, int):
         return text
     return _quantity(text, _BYTES, "B", "a size")
+
+
+def parse_percent(text: str) -> float:
+    """Read a share such as ``"1%"`` or ``"0.5 %"``: 0.01 is 1 %.
+
+    Raises:
+        InvalidUnitError: The text is no number with a percent sign.
+    """
+    match = _PERCENT.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise InvalidUnitError(str(text), "is not a share", hint='write a number and a percent sign: "1%"')
+    return float(match[1]) / 100
 
 
 def format_interval(usec: float) -> str:

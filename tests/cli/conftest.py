@@ -19,6 +19,10 @@ LIMIT_S = 30
 DAMOND = [sys.executable, "-m", "damond"]
 
 CONFIG = """\
+[service]
+max_cpu = "off"
+[defaults]
+intervals_goal = "off"
 [context.one]
 primitive = "synthetic"
 [context.two]

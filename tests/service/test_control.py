@@ -28,6 +28,10 @@ from damond.errors import (
 )
 
 CONFIG = """
+[service]
+max_cpu = "off"
+[defaults]
+intervals_goal = "off"
 [context.first]
 primitive = "synthetic"
 seed = 1

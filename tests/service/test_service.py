@@ -19,15 +19,20 @@ from damond.stream.wire import Event
 
 LIMIT_S = 30.0
 
+UNBOUND = '[service]\nmax_cpu = "off"\n[defaults]\nintervals_goal = "off"\n'
+
 
 class Served:
     """`damond serve` in a process of its own, with a configuration that a test can change."""
 
-    def __init__(self, folder: Path, text: str, **env: str) -> None:
+    def __init__(self, folder: Path, text: str, unbound: str = UNBOUND, **env: str) -> None:
         self.folder = folder
         self.config = folder / "damond.toml"
         self.run = folder / "run"
         self.config.write_text(text)
+        # As fast as contexts are asked to be, whatever that costs: tests wait for snapshots.
+        (folder / "conf.d").mkdir(exist_ok=True)
+        (folder / "conf.d" / "unbound.toml").write_text(unbound)
         line = [sys.executable, "-m", "damond", "serve", "--config", str(self.config), "--runtime-dir", str(self.run)]
         self.log = folder / "log"
         self._file = self.log.open("w")
