@@ -26,6 +26,7 @@ _USEC: Final = {
     "min": 60 * USEC_PER_SEC,
     "m": 60 * USEC_PER_SEC,
     "h": 3600 * USEC_PER_SEC,
+    "d": 24 * 3600 * USEC_PER_SEC,
 }
 _BYTES: Final = {
     unit: 1024**power
@@ -55,7 +56,7 @@ def parse_interval(text: str | int) -> Usec:
     """Read an interval such as ``"5ms"``; a bare ``int`` is microseconds already.
 
     Raises:
-        InvalidUnitError: The text is no number with one of the units us, ms, s, min, h.
+        InvalidUnitError: The text is no number with one of the units us, ms, s, min, h, d.
     """
     if isinstance(text, int):
         return Usec(text)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from damond.errors import DamondError
-from damond.units import parse_interval
+from damond.units import parse_interval, parse_size
 
 
 class Interval(click.ParamType[int]):
@@ -19,6 +19,19 @@ class Interval(click.ParamType[int]):
         """Parse the text."""
         try:
             return parse_interval(value)
+        except DamondError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Size(click.ParamType[int]):
+    """A size with its unit; bytes in the program."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the text."""
+        try:
+            return parse_size(value)
         except DamondError as error:
             self.fail(str(error), param, ctx)
 
