@@ -68,9 +68,13 @@ def hottest(peak: Profile) -> list[AddrRange]:
     places = contiguous(Profile(peak.start[hot], peak.end[hot], peak.accessed[hot], peak.weight[hot]))
     runs = whole(peak)
     areas = [area for run in runs for area in _joined(_within(places, run), _near)]
-    chosen = sorted(areas, key=lambda area: _accessed(peak, area), reverse=True)[:MAX_HOT_AREAS]
-    padded = [_with_margin(area, runs) for area in sorted(chosen)]
+    padded = [_with_margin(area, runs) for area in most_accessed(peak, areas, MAX_HOT_AREAS)]
     return _joined(padded, lambda left, right: right.start <= left.end)
+
+
+def most_accessed(peak: Profile, areas: Sequence[AddrRange], max_areas: int) -> list[AddrRange]:
+    """Choose at most so many areas, those with the most accesses; in the order of their addresses."""
+    return sorted(sorted(areas, key=lambda area: _accessed(peak, area), reverse=True)[:max_areas])
 
 
 def folds(peak: Profile, areas: Sequence[AddrRange]) -> tuple[Fold, ...]:

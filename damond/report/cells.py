@@ -6,10 +6,9 @@ from typing import Final, Self
 import numpy as np
 
 from damond.core.regions import Addrs
-from damond.report.heatmap import time_edges
 from damond.report.mappings import Mappings
 from damond.report.profile import Profile, distinct
-from damond.report.raster import Raster, divided, recorded
+from damond.report.raster import Raster, divided, recorded, time_edges
 from damond.report.subject import Subject
 from damond.report.windows import Bools, Floats, Windows
 

@@ -62,7 +62,6 @@ class Heatmap:
         areas: What the columns are, by address.
         folds: What is left out before each area and behind the last.
         drawn_bytes: How much memory the areas are, gaps within them not counted. Bytes.
-        recorded: Per row: whether any window lies in it. NaN in a row where none does is a gap in what is known.
     """
 
     target_id: int
@@ -71,7 +70,6 @@ class Heatmap:
     areas: tuple[Area, ...]
     folds: tuple[Fold, ...]
     drawn_bytes: int
-    recorded: NDArray[np.bool_]
 
     @property
     def total_bytes(self) -> int:
@@ -99,8 +97,14 @@ def rasterise(
         everything: Draw all that was monitored instead of the hottest.
     """
     ranges = whole(peak) if everything else hottest(peak)
+    time_ns = np.linspace(0, slices[-1].end_ns - slices[0].start_ns, nr_times + 1).astype(np.int64)
+    time_ns += slices[0].start_ns
     areas = place(ranges, nr_addrs)
-    time_ns = time_edges(slices[0].start_ns, slices[-1].end_ns, nr_times)
+    return assemble(target_id, cells(slices, target_id, areas, time_ns), time_ns, areas, peak)
+
+
+def cells(slices: Sequence[Slice], target_id: int, areas: Sequence[Area], time_ns: NDArray[np.int64]) -> Floats:
+    """Compute the matrix of a :class:`Heatmap`: a row between each two neighbouring times, a column for each cell."""
     share = _shares(slices, time_ns)
     accessed = np.zeros((len(slices), sum(area.nr_cells for area in areas)))
     weight = np.zeros_like(accessed)
@@ -109,31 +113,22 @@ def rasterise(
         for row, each in enumerate(slices):
             accessed[row, columns], weight[row, columns] = each.targets.get(target_id, EMPTY).integrate(area.edges())
     monitored = share @ weight
-    heat = np.full(monitored.shape, np.nan)
+    heat: Floats = np.full(monitored.shape, np.nan)
     np.divide(share @ accessed, monitored, out=heat, where=monitored > 0)
-    return Heatmap(
-        target_id,
-        np.minimum(heat, 1.0),
-        time_ns,
-        areas,
-        folds(peak, ranges),
-        monitored_bytes(peak, ranges),
-        share.any(axis=1),
-    )
+    return np.minimum(heat, 1.0, out=heat)
 
 
-def time_edges(from_ns: int, to_ns: int, nr_times: int) -> NDArray[np.int64]:
-    """Divide a span into equal rows. Nanoseconds."""
-    return np.linspace(0, to_ns - from_ns, nr_times + 1).astype(np.int64) + from_ns
-
-
-def monitored_bytes(peak: Profile, ranges: Sequence[AddrRange]) -> int:
-    """Count the bytes in some ranges that were monitored."""
-    return round(sum(monitored_in(peak, each.start, each.end) for each in ranges))
+def assemble(
+    target_id: int, heat: Floats, time_ns: NDArray[np.int64], areas: tuple[Area, ...], peak: Profile
+) -> Heatmap:
+    """Put a heat map together; the peak says what was monitored besides what is drawn."""
+    drawn_bytes = round(sum(monitored_in(peak, each.start, each.end) for each in areas))
+    ranges = [AddrRange(each.start, each.end) for each in areas]
+    return Heatmap(target_id, heat, time_ns, areas, folds(peak, ranges), drawn_bytes)
 
 
 def place(ranges: Sequence[AddrRange], nr_addrs: int) -> tuple[Area, ...]:
-    """Share the columns out by size."""
+    """Share the columns of a matrix out by size, at least one for each range."""
     areas, first = [], 0
     for each, nr_cells in zip(ranges, distribute(nr_addrs, [each.size for each in ranges]), strict=True):
         areas.append(Area(each.start, each.end, first, nr_cells))

@@ -33,6 +33,14 @@ class Slice:
     nr_snapshots: int
     targets: dict[int, Profile]
 
+    @classmethod
+    def of(cls, snapshot: Snapshot, not_before_ns: int = 0) -> "Slice":
+        """Take one snapshot. If Unix time was set back, it begins where the one before ended."""
+        span_ns = max(snapshot.end_ns - snapshot.start_ns, 1)
+        start_ns = max(snapshot.start_ns, not_before_ns)
+        targets = {each.id: Profile.of(each, snapshot.max_nr_accesses, span_ns) for each in snapshot.targets}
+        return cls(start_ns, start_ns + span_ns, 1, _bounded(targets))
+
     def join(self, later: "Slice") -> "Slice":
         """Make one slice of two neighbours."""
         ids = self.targets | later.targets
@@ -55,11 +63,8 @@ class History:
     snapshots_per_slice: int = 1
 
     def add(self, snapshot: Snapshot) -> None:
-        """Append a snapshot. If Unix time was set back, it begins where the one before ended."""
-        span_ns = max(snapshot.end_ns - snapshot.start_ns, 1)
-        start_ns = max(snapshot.start_ns, self.slices[-1].end_ns) if self.slices else snapshot.start_ns
-        targets = {each.id: Profile.of(each, snapshot.max_nr_accesses, span_ns) for each in snapshot.targets}
-        new = Slice(start_ns, start_ns + span_ns, 1, _bounded(targets))
+        """Append a snapshot."""
+        new = Slice.of(snapshot, self.slices[-1].end_ns if self.slices else 0)
         if self.slices and self.slices[-1].nr_snapshots < self.snapshots_per_slice:
             self.slices[-1] = self.slices[-1].join(new)
             return

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from damond.report.series import stepped
+from damond.report.timeline import stepped
 
 
 def test_steps_without_a_value_are_unknown() -> None:
