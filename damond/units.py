@@ -26,6 +26,7 @@ _USEC: Final = {
     "min": 60 * USEC_PER_SEC,
     "m": 60 * USEC_PER_SEC,
     "h": 3600 * USEC_PER_SEC,
+    "d": 24 * 3600 * USEC_PER_SEC,
 }
 _BYTES: Final = {
     unit: 1024**power
@@ -56,7 +57,7 @@ def parse_interval(text: str) -> Usec:
     """Read an interval such as ``"5ms"``. A bare number is refused, as a text and as a number: its unit is hidden.
 
     Raises:
-        InvalidUnitError: It is no text of a number and one of the units us, ms, s, min, h.
+        InvalidUnitError: It is no text of a number and one of the units us, ms, s, min, h, d.
     """
     if not isinstance(text, str):
         raise InvalidUnitError(text, "has no unit", hint='write a text with its unit, such as "5ms" or "1s"')

@@ -143,7 +143,8 @@ def merged_samples(regions: Regions, start: Addrs, end: Addrs) -> Counts:
     density = regions.nr_samples / regions.size
     least = np.minimum.reduceat(density, regions.start.searchsorted(start))
     # By the quotient and back may lose the last bit, hence the rounding before the floor.
-    return np.minimum(np.floor(least * (end - start) + _ROUNDING), _UINT_MAX).astype(np.uint32)
+    kept: Counts = np.minimum(np.floor(least * (end - start) + _ROUNDING), _UINT_MAX).astype(np.uint32)
+    return kept
 
 
 def merge_targets(
@@ -198,7 +199,8 @@ def _shared_samples(regions: Regions, index: NDArray[np.intp], at: Addrs) -> Cou
     up_to = np.insert(share, index, np.floor(share[index] * ((at - regions.start[index]) / regions.size[index])))
     before = np.concatenate([[0.0], up_to[:-1]])
     before[rows + index.searchsorted(rows)] = 0.0  # the first piece of each
-    return (up_to - before).astype(np.uint32)
+    shared: Counts = (up_to - before).astype(np.uint32)
+    return shared
 
 
 def split(

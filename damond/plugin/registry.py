@@ -60,7 +60,7 @@ class _Kind(Generic[Offered]):
         self.accepted: dict[str, type[Offered]] = {}
         self.owners: dict[str, str] = {}
         self.hook = hook
-        self._base = base
+        self._base: type[Primitive | Policy] = base
         self._word = word
         self._reserved = reserved
 
@@ -78,14 +78,14 @@ class _Kind(Generic[Offered]):
 
     def _refusal(self, offered: Any, owner: str) -> str:
         word, name = self._word, getattr(offered, "name", None)
-        if not (isinstance(offered, type) and issubclass(offered, self._base)):
+        if not isinstance(offered, type) or not issubclass(offered, self._base):
             return f"{offered!r} is no subclass of damond.core.{self._base.__name__}"
         if not isinstance(name, str) or not name or name in self._reserved:
             return f"{offered.__qualname__}: {name!r} is no name for a {word}"
         missing = getattr(offered, "__abstractmethods__", ())
         if missing:
             return f"{word} {name!r} lacks {', '.join(sorted(missing))}"
-        if not dataclasses.is_dataclass(offered.Options):
+        if not dataclasses.is_dataclass(getattr(offered, "Options", None)):
             return f"{word} {name!r}: its Options is no dataclass"
         if name in self.owners:
             return f"the {word} name {name!r} is taken by {self.owners[name]}; {owner} can't have it too"

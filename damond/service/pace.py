@@ -32,7 +32,9 @@ def parse_goal(given: Any) -> IntervalsGoal | Off | None:
     Raises:
         ValueError: It is neither, or a key or a value is wrong.
     """
-    if given is None or given == "off" or isinstance(given, IntervalsGoal):
+    if given is None or given == "off":
+        return None if given is None else "off"
+    if isinstance(given, IntervalsGoal):
         return given
     if not isinstance(given, Mapping):
         example = '{access_bp = 400, aggrs = 3, min_sample = "5ms", max_sample = "10s"}'
@@ -55,7 +57,7 @@ def parse_max_cpu(given: Any) -> float | Off | None:
         ValueError: It is neither, or not above 0.
     """
     if given is None or given == "off":
-        return given
+        return None if given is None else "off"
     share = parse_percent(given)
     if not share:
         raise ValueError('must be above 0; "off" is no bound')

@@ -5,7 +5,7 @@ import pytest
 
 from damond.core import Mapping, Snapshot
 from damond.record import MappingsAt
-from damond.report import diff
+from damond.report.measures import diff
 from damond.report.source import of_snapshots
 from tests.report.synthetic import EPOCH_NS, MIB, monitor
 

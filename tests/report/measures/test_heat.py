@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from damond.core import AddrRange
-from damond.report import heat
-from damond.report.heat import Canvas, Unit
 from damond.report.heatmap import Heatmap
+from damond.report.measures import heat
+from damond.report.measures.heat import Canvas, Unit
 from damond.report.source import of_snapshots
 from tests.report.synthetic import MIB, monitor
 
@@ -60,7 +60,7 @@ def test_a_gap_is_told_from_cold() -> None:
     kept = [each for row, each in enumerate(run.snapshots) if not 40 <= row < 60]
     found = heat.measure(of_snapshots(kept), Canvas(nr_times=10, nr_addrs=8, everything=True))
     heatmap = drawn(found)
-    assert heatmap.recorded.tolist() == [True] * 4 + [False] * 2 + [True] * 4
+    assert found.recorded.tolist() == [True] * 4 + [False] * 2 + [True] * 4
     assert np.isnan(heatmap.heat[4:6]).all()
     assert (heatmap.heat[6:, -1] == 0).all()
     assert (found.coverage.nr_gaps, found.coverage.gaps_ns) == (1, 2_000_000_000)

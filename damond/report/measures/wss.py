@@ -10,8 +10,8 @@ from damond.report.coverage import Coverage, gather
 from damond.report.extents import is_touched
 from damond.report.memory import Memory, memory_of
 from damond.report.recency import Recency, times_within
-from damond.report.series import PerWindow, Series
 from damond.report.subject import Subject
+from damond.report.timeline import PerWindow, Series
 from damond.report.windows import Ints, Windows
 
 THRESHOLDS: Final = (0.0, 0.1, 0.5)

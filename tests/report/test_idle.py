@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 
 from damond.core import Snapshot, summarize
-from damond.report.idle_now import idle_times
+from damond.report.idle import idle_times
 
 Make = Callable[..., Snapshot]
 

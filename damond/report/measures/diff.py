@@ -7,16 +7,16 @@ from typing import Final, Literal
 import numpy as np
 
 from damond.core.regions import Addrs
-from damond.report.bandwidth import BandwidthCounter
 from damond.report.cells import Cells, cell_edges
 from damond.report.coverage import Coverage, gather
 from damond.report.mappings import Mappings
+from damond.report.measures.bandwidth import BandwidthCounter
+from damond.report.measures.wss import WssCounter
 from damond.report.memory import Memory, memory_of
 from damond.report.peaks import find_peaks
 from damond.report.profile import Profile, distinct
 from damond.report.subject import Subject
 from damond.report.windows import Floats
-from damond.report.wss import WssCounter
 
 _ALIKE: Final = 0.1
 """Neighbours whose heat differs by less than this in both spans are one piece."""

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from damond.report.coverage import Coverage, gather
-from damond.report.series import PerWindow, Series
 from damond.report.subject import Subject
+from damond.report.timeline import PerWindow, Series
 from damond.report.windows import Windows
 
 PERCENTILES: Final = (0, 25, 50, 75, 90, 95, 99, 100)

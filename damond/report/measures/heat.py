@@ -5,12 +5,11 @@ from enum import Enum
 
 import numpy as np
 
-from damond.core import AddrRange
-from damond.report.areas import folds, hottest, whole
+from damond.report.areas import hottest, whole
 from damond.report.coverage import Coverage, gather
-from damond.report.heatmap import Area, Heatmap, monitored_bytes, place, time_edges
+from damond.report.heatmap import Area, Heatmap, assemble, place
 from damond.report.peaks import Peaks, find_peaks
-from damond.report.raster import Raster, recorded
+from damond.report.raster import Raster, recorded, time_edges
 from damond.report.subject import Subject
 from damond.report.windows import Bools, Floats, TargetRegions, Windows
 
@@ -52,6 +51,8 @@ class Heat:
         coverage: What this is based on.
         unit: What heat is measured in.
         heatmap: The heat map; its heat is in that unit. None if nothing was monitored (of that target).
+        recorded: Per row of it: whether there is any window. Heat is NaN where there is none, too: a gap in what is
+            known, and no gap in memory.
         drawn_share: Share of all accesses to the target that lie where it is drawn, 0 to 1.
         target_ids: All targets, the one with the most accesses first.
     """
@@ -59,6 +60,7 @@ class Heat:
     coverage: Coverage
     unit: Unit
     heatmap: Heatmap | None
+    recorded: Bools
     drawn_share: float
     target_ids: tuple[int, ...]
 
@@ -76,6 +78,7 @@ def measure(subject: Subject, canvas: Canvas) -> Heat:
         coverage=coverage,
         unit=canvas.unit,
         heatmap=None if drawing is None else drawing.heatmap(),
+        recorded=np.zeros(0, np.bool_) if drawing is None else drawing.recorded,
         drawn_share=0.0 if drawing is None else drawing.drawn_share,
         target_ids=target_ids,
     )
@@ -89,24 +92,21 @@ class _Drawing:
     peaks: Peaks
     canvas: Canvas
     target_id: int
+    recorded: Bools = field(init=False)
     _areas: tuple[Area, ...] = field(init=False)
     _raster: Raster = field(init=False)
-    _recorded: Bools = field(init=False)
 
     def __post_init__(self) -> None:
-        self._areas = place(self._ranges, self.canvas.nr_addrs)
+        peak = self.peaks.profiles[self.target_id]
+        ranges = whole(peak) if self.canvas.everything else hottest(peak)
+        self._areas = place(ranges, self.canvas.nr_addrs)
         time_ns = time_edges(self.subject.from_ns, self.subject.to_ns, self.canvas.nr_times)
         self._raster = Raster(time_ns, np.concatenate([each.edges() for each in self._areas]))
-        self._recorded = np.zeros(self.canvas.nr_times, np.bool_)
-
-    @property
-    def _ranges(self) -> list[AddrRange]:
-        peak = self.peaks.profiles[self.target_id]
-        return whole(peak) if self.canvas.everything else hottest(peak)
+        self.recorded = np.zeros(self.canvas.nr_times, np.bool_)
 
     def add(self, windows: Windows) -> None:
         """Take some windows."""
-        self._recorded |= recorded(windows, self._raster.time_ns)
+        self.recorded |= recorded(windows, self._raster.time_ns)
         regions = windows.targets.get(self.target_id)
         if regions is not None and len(regions):
             self._raster.add(windows, regions, self._values(windows, regions))
@@ -124,16 +124,9 @@ class _Drawing:
 
     def heatmap(self) -> Heatmap:
         """Draw what has come."""
-        peak, ranges = self.peaks.profiles[self.target_id], self._ranges
-        return Heatmap(
-            self.target_id,
-            self._raster.heat[:, self._columns()],
-            self._raster.time_ns,
-            self._areas,
-            folds(peak, ranges),
-            monitored_bytes(peak, ranges),
-            self._recorded,
-        )
+        heat = self._raster.heat[:, self._columns()]
+        peak = self.peaks.profiles[self.target_id]
+        return assemble(self.target_id, heat, self._raster.time_ns, self._areas, peak)
 
     def _columns(self) -> Bools:
         """Leave out what lies between two areas."""

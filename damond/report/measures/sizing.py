@@ -10,8 +10,8 @@ from damond.report.memory import Memory, memory_of
 from damond.report.percentiles import percentiles
 from damond.report.periods import Periods, period_of
 from damond.report.recency import Recency, times_within
-from damond.report.series import Series
 from damond.report.subject import Subject
+from damond.report.timeline import Series
 from damond.report.touched import SURE_HEAT
 
 PERCENTILES: Final = (50, 75, 90, 95, 99, 100)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from damond.core import Snapshot
-from damond.report import bandwidth, footprint, idle, sizing, temperature, wss
+from damond.report.measures import bandwidth, footprint, idle, sizing, temperature, wss
 from damond.report.source import of_snapshots
 from tests.report.synthetic import MIB, Run, monitor
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from damond.report.coverage import Coverage, gather
+from damond.report.measures.wss import bytes_per_window
 from damond.report.memory import Amount, Memory, memory_of
-from damond.report.series import PerWindow
 from damond.report.subject import Subject
+from damond.report.timeline import PerWindow
 from damond.report.windows import Windows
-from damond.report.wss import bytes_per_window
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
