@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgpack
 
 from damond.errors import ProtocolError
-from damond.stream.wire import KINDS, SCHEMA
+from damond.stream.wire import KINDS, SCHEMA, check_schema
 
 TOPIC: Final = b"welcome.damon.v1"
 """What to subscribe to. Not below ``damon.``: who subscribes to that alone never sees a welcome."""
@@ -54,9 +54,13 @@ def decode(frame: bytes) -> Welcome:
     """
     try:
         body: dict[str, Any] = msgpack.unpackb(frame.removeprefix(TOPIC + _SEPARATOR))
-        if body["schema"] != SCHEMA:
-            raise ProtocolError(f"a welcome of schema {body['schema']} instead of {SCHEMA}", hint="update the reader")
+        check_schema(body)
         known = {name: body[name] for name in Welcome.__dataclass_fields__}
         return Welcome(**{**known, "kinds": tuple(body["kinds"])})
+    except ProtocolError:
+        raise
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
-        raise ProtocolError(f"a welcome that can't be read: {type(error).__name__}: {error}") from error
+        raise ProtocolError(
+            f"a welcome that can't be read: {type(error).__name__}: {error}",
+            hint="is it a supervisor of damond that publishes there?",
+        ) from error

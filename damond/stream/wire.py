@@ -213,14 +213,26 @@ def decode(frames: Frames, *, missed: int = 0, skipped: int = 0, restarted: bool
     epoch, seq = parse_header(frames[1])
     try:
         body = msgpack.unpackb(frames[2])
-        if body["schema"] != SCHEMA:
-            raise ProtocolError(f"schema {body['schema']} instead of {SCHEMA}", hint="update the reader")
+        check_schema(body)
         origin = Origin(host=body["host"], epoch=epoch, seq=seq, missed=missed, skipped=skipped, restarted=restarted)
         return _from_map(kind, body, origin)
+    except ProtocolError:
+        raise
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, msgpack.UnpackException) as error:
         raise ProtocolError(
             f"a {kind} that can't be read: {type(error).__name__}: {error}", hint=_WRITER_HINT
         ) from error
+
+
+def check_schema(body: Mapping[str, Any]) -> None:
+    """Refuse what a newer writer has written.
+
+    Raises:
+        ProtocolError: It is of another schema.
+        KeyError: It has none.
+    """
+    if body["schema"] != SCHEMA:
+        raise ProtocolError(f"schema {body['schema']} instead of {SCHEMA}", hint="update the reader")
 
 
 def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:

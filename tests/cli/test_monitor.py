@@ -187,7 +187,9 @@ def test_a_target_that_ends_gives_the_terminal_back(
     end()
     assert monitor.wait_ended() == 3
     assert monitor.is_as_it_was()
-    assert monitor.text.rstrip().splitlines()[-1].startswith("that is ")
+    behind = monitor.text.rpartition("\x1b[?1049l")[2].rstrip().splitlines()
+    assert behind[-2].startswith("that is ")
+    assert behind[-1] == "hello from the command"
 
 
 def test_an_error_gives_the_terminal_back(terminal: Callable[..., Any]) -> None:

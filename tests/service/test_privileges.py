@@ -11,7 +11,7 @@ from damond.client import Client, Remote, subscribe
 from damond.errors import ConfigError, DamondError, NoSuchProcessError
 from damond.service.privileges import describe
 from damond.service.remote import make_keys
-from tests.chaos.rig import Served, free_port, synthetic
+from tests.chaos.rig import Served, free_port, synthetic, wait
 
 BLIND = """
 import sys
@@ -42,9 +42,11 @@ def test_needs_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     query, stream = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     remote = f'[remote]\nquery = "{query}"\nstream = "{stream}"\nkey = "{tmp_path}/keys/server.key_secret"\n'
     remote += f'authorized = "{tmp_path}/authorized"\n'
-    selects = '[context.sel]\nprimitive = "vaddr"\nselect = {exe = "*/nothing"}\noptions = {source = "referenced"}\n'
+    processes = 'primitive = "vaddr"\noptions = {source = "referenced"}\n'
+    contexts = synthetic("one") + f'[context.sel]\n{processes}select = {{exe = "*/nothing"}}\n'
+    contexts += f'[context.cmd]\n{processes}command = ["sleep", "1000"]\n'
     service = '[service]\nuser = "nobody"\ngroup = "nogroup"\n'
-    served = Served(tmp_path, service + remote + synthetic("one", 'command = ["sleep", "1000"]') + selects)
+    served = Served(tmp_path, service + remote + contexts)
     try:
         assert served.status()["processes"]["supervisor"]["user"] == "nobody"
         config = tmp_path / "damond.toml"
@@ -56,8 +58,7 @@ def test_needs_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             with pytest.raises(ConfigError, match="2 problems"):
                 client.reload()
         os.kill(served.row("one")["pid"], signal.SIGKILL)
-        served.wait_for("one", "backoff")
-        served.wait_for("one", "running")
+        wait(lambda: (row := served.row("one"))["restarts"] == 1 and row["state"] == "running", served.log.read_text)
         friend = Remote(query, stream, tmp_path / "keys" / "server.key", tmp_path / "keys" / "friend.key_secret")
         assert next(iter(subscribe("one", remote=friend))).context == "one"
         with Client(remote=friend) as client:

@@ -260,6 +260,13 @@ def test_malformed(frames: list[bytes]) -> None:
         wire.decode(frames)
 
 
+def test_another_schema_says_what_to_do() -> None:
+    """A newer writer is told from a broken one: the reader is to be updated."""
+    with pytest.raises(ProtocolError, match=r"^schema 2 instead of 1") as caught:
+        wire.decode([*GOOD[:2], changed(schema=2)])
+    assert caught.value.hint == "update the reader"
+
+
 @given(raw=st.lists(st.binary(max_size=64), max_size=4))
 def test_garbage(raw: list[bytes]) -> None:
     """Any bytes are refused by the same error, and nothing else."""
