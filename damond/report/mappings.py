@@ -70,6 +70,10 @@ class Mappings:
         size = np.minimum(region_end[region], end[piece]) - left
         return replace(target, start=left, size=size, nr_accesses=target.nr_accesses[region], age=target.age[region])
 
+    def holds(self, target: TargetSnapshot) -> bool:
+        """Say whether anything of a target is mapped."""
+        return bool(len(self.cut(target).start))
+
     def name(self, start: int, end: int) -> str:
         """Name what is in a range: "" is nothing, ``libc.so.6`` half of it or more, ``libc.so.6 +7`` less."""
         first = int(np.searchsorted(self.end, np.uint64(start), side="right"))
