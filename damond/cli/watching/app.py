@@ -10,6 +10,8 @@ from typing import ClassVar, Final
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.events import Resize
+from textual.geometry import Size
 from textual.timer import Timer
 
 from damond.cli import ramp
@@ -115,7 +117,7 @@ class WatchApp(App[None]):
         loop = asyncio.get_running_loop()
         for signum in _ENDING:
             loop.add_signal_handler(signum, self.exit)
-        self._arrange()
+        self._arrange(self.size)
         self.query_one(ContextList).focus()
         self.set_interval(COLLECT_EVERY_S, self._collect)
         self.run_worker(self._ask_on(), exit_on_error=True)
@@ -146,9 +148,8 @@ class WatchApp(App[None]):
         for kind in (Heat, WorkingSet, *((Facts, Regions, Idle) if tables else ())):
             self.query_one(kind).draw()
 
-    def _arrange(self) -> None:
-        width, height = self.size
-        found = arrange(width, height - 2, self.view.shape)
+    def _arrange(self, size: Size) -> None:
+        found = arrange(size.width, size.height - 2, self.view.shape)
         self._give(self.query_one(ContextList), width=found.contexts)
         right = self.query_one("#right")
         right.display = found.contexts >= 0
@@ -174,9 +175,9 @@ class WatchApp(App[None]):
         panel.styles.width = "1fr" if width < 0 else width
         panel.styles.height = "1fr" if height < 0 else height
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Share out the screen anew; called by Textual."""
-        self._arrange()
+        self._arrange(event.size)
 
     def on_context_list_chosen(self, message: ContextList.Chosen) -> None:
         """Show another context."""
@@ -210,7 +211,7 @@ class WatchApp(App[None]):
     def action_shape(self, number: int) -> None:
         """Choose panels."""
         self.view.shape = list(Shape)[number - 1]
-        self._arrange()
+        self._arrange(self.size)
 
     def action_scale_time(self, steps: int) -> None:
         """Make columns longer or shorter."""
@@ -276,7 +277,7 @@ class WatchApp(App[None]):
         try:
             self._tell(f"written: {export.write_new(path, content)}{remark}")
         except OSError as error:
-            self._tell(f"can't write {path.absolute()}: {error.strerror}; start damond watch in a directory of yours")
+            self._tell(f"can't write {path}: {error.strerror}; start damond watch in a directory of yours")
 
     def _tell(self, notice: str) -> None:
         """Say something in the first line, for a while."""

@@ -59,7 +59,8 @@ def arrange(width: int, height: int, shape: Shape) -> Arrangement:
     if shape is Shape.REGIONS:
         return Arrangement(contexts, facts, bottom=-1, regions=True)
     if shape is Shape.IDLE:
-        return Arrangement(contexts, facts, working_set=max((height - facts) // 3, _WORKING_SET), bottom=-1, idle=-1)
+        third = (height - facts) // 3
+        return Arrangement(contexts, facts, working_set=third if third >= _WORKING_SET else 0, bottom=-1, idle=-1)
     working_set = _WORKING_SET + (height >= _TALL) if height >= _LEAST_HEAT + facts + _WORKING_SET else 0
     if shape is Shape.HEAT:
         return Arrangement(contexts, facts, heat=True, working_set=working_set)

@@ -79,13 +79,11 @@ class ContextList(Rolling):
 
     def action_move(self, by: int) -> None:
         """Choose another context."""
-        self._follow()
-        super().action_move(by)
-        rows = self._sorted()
-        if rows and rows[self.cursor].name != self._at:
-            self._at = rows[self.cursor].name
+        names = [each.name for each in self._sorted()]
+        at = names.index(self._at) if self._at in names else 0
+        if names and names[at := min(max(at + by, 0), len(names) - 1)] != self._at:
+            self.choose(names[at])
             self.post_message(self.Chosen(self._at))
-            self.draw()
 
     def lines(self, width: int, height: int) -> Iterator[Text]:
         """Make the lines; called by the panel."""

@@ -142,4 +142,4 @@ def hint_of(row: Row) -> str:
         return f"damond start {row.name}"
     if row.state == "failed":
         return row.hint or "damond status says more"
-    return row.hint
+    return "" if row.state == "running" else row.hint

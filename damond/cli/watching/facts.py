@@ -25,7 +25,7 @@ class Facts(Panel):
             yield Text("there is no context; 'damond start' starts one", WARNING)
             return
         yield self._state(row)
-        if (hint := hint_of(row)) and row.state != "running":
+        if not self.view.contexts.gone and (hint := hint_of(row)):
             yield Text(f"hint: {hint}")
         yield from flowed(self._facts(row), width)
 
@@ -34,9 +34,9 @@ class Facts(Panel):
         text = Text(row.name, BOLD).append(" ").append(word, style_of(word))
         moment = self.view.moment
         if word not in DELIVERING and moment is not None:
-            silent_us = (self.view.contexts.silent_s(row) or 0) * USEC_PER_SEC
+            silent_us = int(self.view.contexts.silent_s(row) or 0) * USEC_PER_SEC
             text.append(f": what is shown is old, of {clock(moment.end_ns)}", WARNING)
-            text.append(f" ({format_interval(int(silent_us))} ago)" if silent_us >= USEC_PER_SEC else "", WARNING)
+            text.append(f" ({format_interval(silent_us)} ago)" if silent_us else "", WARNING)
         if row.state != "running" and row.reason:
             text.append(f" | {row.reason}" if moment is not None else f": {row.reason}")
         elif moment is not None:
@@ -53,13 +53,15 @@ class Facts(Panel):
         whole, mapped = format_size(found.accessed_bytes), format_size(moment.memory.accessed_bytes)
         return [
             *([f"unknown {percent(share_of(found.unknown, found.checks))}"] if found.unknown else []),
-            *([f"{found.overruns} overruns"] if found.overruns else []),
+            *([f"overruns {found.overruns}"] if found.overruns else []),
             f"CPU {100 * share_of(found.cpu_us * NSEC_PER_USEC, span_ns):.1f} %",
             f"{per_second(found.checks, span_ns):,.0f} checks/s",
             f"{found.nr_regions} regions ({found.min_nr_regions} to {found.max_nr_regions})",
-            f"missed {row.missed:,}, skipped {row.skipped:,}",
-            f"sample {format_interval(found.sample_us)}, aggregation {format_interval(found.aggr_us)}",
-            f"{found.primitive}: one check sees a {granularity_words(found.granularity)}",
+            *([f"missed {row.missed:,}"] if row.missed else []),
+            f"sample {format_interval(found.sample_us)}, aggr {format_interval(found.aggr_us)}",
+            f"one check: {granularity_words(found.granularity)}",
+            f"primitive {found.primitive}",
+            *([f"skipped {row.skipped:,}"] if row.skipped else []),
             *([f"worker restarted {row.restarts} times"] if row.restarts else []),
             *([f"{whole} with what is not mapped"] if whole != mapped else []),
         ]

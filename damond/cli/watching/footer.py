@@ -32,7 +32,8 @@ class Footer(Panel):
         """Make the line; called by the panel."""
         line = Text()
         for key, words in KEYS:
-            if line.cell_len + len(key) + len(words) + 1 > width:
+            if line.cell_len + len(key) + 1 + len(words) > width:
                 break
             line.append(key, BOLD).append(f" {words}  ")
+        line.rstrip()
         yield line

@@ -63,7 +63,7 @@ class Heat(Panel):
         """Make the lines; called by the panel."""
         heatmap, moment = self.heatmap(width, height), self.view.moment
         if heatmap is None or moment is None:
-            yield Text("nothing to draw yet", DIM)
+            yield Text("no snapshot of it has come yet", DIM)
             return
         mappings = moment.maps.get(heatmap.target_id)
         names = name_width(width) if moment.maps else 0
@@ -108,6 +108,7 @@ def _axis(heatmap: Heatmap, labels: Labels, end_ns: int) -> Text:
     cells, end = [" "] * width, clock(end_ns)
     for ago in range(_TICK_CELLS, width + 1, _TICK_CELLS):
         label = f"|-{seconds(ago * column_ns)}"
-        cells[width - ago : width - ago + len(label)] = label
-    line = "".join(cells)[: max(width - len(end) - 1, 0)]
-    return Text(labels.blank("time") + f"{line} {end}"[-width:], DIM)
+        if ago > len(label) + len(end):
+            cells[width - ago : width - ago + len(label)] = label
+    cells[-len(end) :] = end
+    return Text(labels.blank("time") + "".join(cells), DIM)

@@ -13,7 +13,7 @@ from damond.cli.words import percent, share_of
 from damond.report.idle import BOUNDS_S, idle_times
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC, format_interval, format_size
 
-_LABEL: Final = 16
+_LABEL: Final = 13
 _SIZE: Final = 8
 _PERCENT: Final = 5
 _LEAST_BAR: Final = 3
@@ -32,13 +32,8 @@ class Idle(Panel):
             return
         found = idle_times(moment.memory, _bounds(height - 2))
         yield Text(f"IDLE TIME, bytes of {format_size(found.total)}", TITLE)
-        edges = [_seconds(each) for each in found.bounds_s]
-        labels = [
-            "accessed",
-            f"< {edges[0]}",
-            *(f"{a} to {b}" for a, b in itertools.pairwise(edges)),
-            f">= {edges[-1]}",
-        ]
+        spans = itertools.starmap(_span, itertools.pairwise(found.bounds_s))
+        labels = ["accessed", f"< {_seconds(found.bounds_s[0])}", *spans, f">= {_seconds(found.bounds_s[-1])}"]
         most = max(found.accessed, *found.buckets, 1)
         nr_cells = width - _LABEL - _SIZE - _PERCENT - 3
         for label, size in zip(labels, (found.accessed, *found.buckets), strict=True):
@@ -63,6 +58,13 @@ def _bounds(nr_rows: int) -> tuple[float, ...]:
     """Take every bound, or every second, ... as the room allows: there are two rows more than bounds."""
     step = next((each for each in range(1, len(BOUNDS_S)) if len(BOUNDS_S[::each]) + 2 <= nr_rows), len(BOUNDS_S))
     return BOUNDS_S[::step]
+
+
+def _span(start_s: float, end_s: float) -> str:
+    """Write a span with its unit, once if that will do."""
+    start, end = _seconds(start_s), _seconds(end_s)
+    (number, unit), (_, end_unit) = start.split(), end.split()
+    return f"{number if unit == end_unit else start} to {end}"
 
 
 def _seconds(value: float) -> str:
