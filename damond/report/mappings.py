@@ -104,6 +104,10 @@ class Mappings:
             region, np.maximum(start[region], mapped_start[piece]), np.minimum(end[region], mapped_end[piece])
         )
 
+    def holds(self, target: TargetSnapshot) -> bool:
+        """Say whether anything of a target is mapped."""
+        return bool(len(self.cut(target).start))
+
     def name(self, start: int, end: int) -> str:
         """Name what is in a range: "" is nothing, ``libc.so.6`` half of it or more, ``libc.so.6 +7`` less."""
         first = int(np.searchsorted(self.end, np.uint64(start), side="right"))
