@@ -18,7 +18,7 @@ CHECK_US: Final = 6.0
 _REPAY_US: Final = 30.0 * USEC_PER_SEC
 """Time within which what was used too much is saved again."""
 
-_LEAST_SHARE: Final = 0.25
+_LEAST_SHARE: Final = 0.5
 """Of the budget, for what goes on while it is saved."""
 
 _SMOOTHING: Final = 0.3

@@ -147,6 +147,8 @@ class Kdamond:
             ctx.window_samples += 1
             if self._callback(ctx.callback.after_sampling):
                 self.end_reason = "callback"
+            if ctx.passed_samples == 1:  # the first one loads and opens what the others only use
+                self._pacer.start_clock(*self._readings())
             if ctx.window_samples >= ctx.attrs.samples_per_aggr:
                 self._aggregate(max_nr_accesses)
             elif self._pacer.sampled() or (ctx.budget and self._pacer.is_overrun(*self._readings())):

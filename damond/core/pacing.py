@@ -13,6 +13,9 @@ from damond.units import USEC_PER_SEC, Usec
 _SLACK: Final = 1.08
 """An interval that is longer than it must be by less stays: every change costs ages a rounding."""
 
+_SAMPLES_PER_UPDATE: Final = 5
+"""Where the budget holds a context back, a look at the mappings costs about a third of a pass: no more often then."""
+
 
 class Pacer:
     """Keeps what was asked for, and makes of it the attributes in force.
@@ -113,7 +116,11 @@ class Pacer:
         if least > self._wish_us and least <= now <= least * _SLACK and ctx.attrs.samples_per_aggr == samples:
             least = now
         sample = Usec(min(int(least), MAX_INTERVAL // samples))
-        return replace(self.asked, sample_interval=sample, aggr_interval=Usec(sample * samples))
+        attrs = replace(self.asked, sample_interval=sample, aggr_interval=Usec(sample * samples))
+        if sample <= self._wish_us:
+            return attrs
+        update = max(self.asked.primitive_update_interval, min(_SAMPLES_PER_UPDATE * sample, MAX_INTERVAL))
+        return replace(attrs, primitive_update_interval=Usec(update))
 
     def _allow_regions(self) -> None:
         ctx = self._ctx

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from damond.core import AddrRange, Context, Primitive, Probe, Target
-from damond.core.adaptation import initial_regions, set_ranges
+from damond.core.adaptation import set_ranges
 from damond.errors import UsageError
 from damond.plugin import option
 from damond.units import PAGE_SIZE
@@ -65,7 +65,7 @@ class Physical(Primitive):
         target = ctx.targets[0]
         self._given_regions = len(target.regions) > 0
         if not self._given_regions:
-            target.set_ranges(initial_regions(self._ranges(), ctx.attrs.min_nr_regions, ctx.min_region_sz))
+            target.set_ranges(ctx.initial_regions(self._ranges()))
 
     def update(self, ctx: Context) -> None:
         """Fit the regions to memory that was plugged in or out; drain pages that could not be marked."""

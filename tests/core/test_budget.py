@@ -128,6 +128,16 @@ def test_the_budget_bounds_the_goal(monitor: Any, recorder: Any, context: Any) -
     assert used.wanted_cpu > 1.5 * used.cpu
 
 
+def test_updates_are_part_of_it(monitor: Any, recorder: Any, context: Any) -> None:
+    """Where the budget lengthens samples, mappings are looked at every fifth of them, or as seldom as asked for."""
+    attrs = Attrs(sample_interval=Usec(5_000), aggr_interval=Usec(100_000), primitive_update_interval=Usec(100_000))
+    costly = Costly(recorder, 10_000, 0)
+    run = monitor(costly.primitive, context(ranges(20), attrs=attrs, budget=Budget(max_cpu=0.01)), samples=100)
+    last = run.snapshots[-1]
+    assert last.update_us == 5 * last.sample_us
+    assert 18 <= costly.primitive.calls.count("update") <= 22
+
+
 def test_rest_is_no_credit(monitor: Any, recorder: Any, context: Any) -> None:
     """What was not used during a pause can't be used afterwards."""
     costly = Costly(recorder, 1_000, 0)

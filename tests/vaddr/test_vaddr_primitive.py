@@ -115,6 +115,24 @@ def test_update_follows_the_mappings(tree: FakeTree, pids: list["subprocess.Pope
     primitive.cleanup(ctx)
 
 
+def test_update_without_a_change(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
+    """Where the mappings are what they were, nothing is done; but regions that the user gave are fitted once."""
+    primitive, ctx = started(tree, pids[0])
+    regions = ctx.targets[0].regions
+    before = regions.start
+    primitive.update(ctx)
+    assert regions.start is before
+    primitive.cleanup(ctx)
+    given = Target(pids[0].pid)
+    given.set_ranges([(FIRST, FIRST + PAGE)])
+    primitive, ctx = Vaddr(VaddrOptions(), tree.root), Context(targets=[given])
+    primitive.init(ctx)
+    assert given.regions.total_sz == PAGE
+    primitive.update(ctx)
+    assert given.regions.total_sz == 28 * PAGE
+    primitive.cleanup(ctx)
+
+
 def test_process_without_three_regions_waits_for_them(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
     """A process that can't be covered by three regions yet is monitored from the update on that finds them."""
     tree.text(f"proc/{pids[0].pid}/maps", MAPS.splitlines(keepends=True)[0])
