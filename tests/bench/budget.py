@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -62,7 +63,7 @@ class Service:
     def __init__(self, nr_contexts: int, head: str = "", more: str = 'intervals_goal = "off"') -> None:
         self._nr_contexts, self._head, self._more = nr_contexts, head, more
 
-    def __enter__(self) -> "Service":
+    def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
         self._target = target()
         pid, _ = self._target.__enter__()
@@ -132,7 +133,7 @@ def figures() -> Iterator[tuple[str, float, str]]:
     with Service(1) as one:
         one.cpu(60)
         yield (
-            "one context of vaddr by default, all processes, after a minute",
+            "one context of vaddr, all processes, after a minute",
             100 * one.cpu(30),
             "% of one CPU, at most 1",
         )
