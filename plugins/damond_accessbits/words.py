@@ -29,6 +29,29 @@ def read_words(fd: int, offsets: list[int]) -> Words:
     return np.frombuffer(data, np.uint64)
 
 
+def read_runs(fd: int, numbers: Words) -> Words:
+    """Read the words of these numbers, neighbours at once: 512 in one call cost a thirtieth of as many calls each.
+
+    Args:
+        fd: The file.
+        numbers: Number n is at 8 * n; in any order, but what is to be read at once must be neighbours and ascending.
+
+    Returns:
+        The words; behind the end of the file they are 0.
+    """
+    if not len(numbers):
+        return np.zeros(0, np.uint64)
+    begin = np.concatenate([[0], np.flatnonzero(np.diff(numbers) != 1) + 1])
+    sizes = (np.diff(np.concatenate([begin, [len(numbers)]])) * WORD_SZ).tolist()
+    pread = os.pread
+    places = (numbers[begin] * np.uint64(WORD_SZ)).tolist()
+    parts = [pread(fd, size, place) for size, place in zip(sizes, places, strict=True)]
+    data = b"".join(parts)
+    if len(data) != WORD_SZ * len(numbers):
+        data = b"".join([part.ljust(size, b"\0") for part, size in zip(parts, sizes, strict=True)])
+    return np.frombuffer(data, np.uint64)
+
+
 def write_words(fd: int, offsets: list[int], words: Words) -> list[int]:
     """Write one word at each offset; return the indexes of those behind the end of the file (ENXIO)."""
     pwrite = os.pwrite

@@ -10,6 +10,7 @@ from damond.errors import DamondError, InvalidRegionError
 from damond.plugin import option
 from damond.units import Usec, format_interval
 from damond_accessbits import Root, refuse_kdamonds
+from damond_accessbits.blocks import AUTO, parse_block
 from damond_accessbits.probe import REFERENCED_NOTE, probe_warnings
 from damond_vaddr.process import Process
 from damond_vaddr.ranges import apply_three_regions, three_regions
@@ -32,6 +33,9 @@ class VaddrOptions:
     """What the configuration of a context may say about the primitive."""
 
     source: str = option("auto", help="where accessed bits are read from", choices=("auto", *SOURCES))
+    block: int | str = option(
+        AUTO, help="pages that one check looks at, with page_idle: 1, 2, 4, ... 64, or auto", parse=parse_block
+    )
     allow_kdamond: bool = option(default=False, help="monitor although the kernel's own DAMON runs")
 
 
@@ -91,12 +95,14 @@ class Vaddr(Primitive):
         """Take hold of the processes and cut the initial regions of those that have none yet."""
         if self.source == "page_idle" and not self.options.allow_kdamond:
             refuse_kdamonds(self._root, instead='source = "referenced" looks at whole mappings instead')
-        self._source = open_source(self.source, self._root)
-        self.granularity = self._source.granularity
+        self._source = open_source(self.source, self._root, self.options.block)
         if self.source == "referenced":
+            self.least_sample_us = _REFERENCED_SAMPLE_US
             _log.warning("%s: source referenced %s", ctx.name, REFERENCED_NOTE)
         for target in ctx.targets:
             self._take(ctx, target)
+        self._opened.refresh(ctx)
+        self.granularity = self._opened.granularity
 
     def _take(self, ctx: Context, target: Target) -> None:
         """Take hold of one process, and cut its regions if it has none yet."""
@@ -129,6 +135,7 @@ class Vaddr(Primitive):
         for target, process in self._live(ctx):
             _fit(ctx, target, process)
         self._opened.refresh(ctx)
+        self.granularity = self._opened.granularity
 
     def prepare_access_checks(self, ctx: Context) -> None:
         """Choose a page in every region and make it look not accessed."""
@@ -146,6 +153,8 @@ class Vaddr(Primitive):
 
     def reset_aggregated(self, ctx: Context) -> None:
         """Let go of the regions of processes that have ended: their last counts have been delivered."""
+        self._opened.aggregated(ctx)
+        self.granularity = self._opened.granularity
         for target in ctx.targets:
             if len(target.regions) and not self.target_valid(target):
                 _log.info("%s: process %d has ended", ctx.name, target.id)
