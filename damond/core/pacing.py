@@ -7,7 +7,7 @@ from damond.core.attrs import MAX_INTERVAL, Attrs
 from damond.core.budget import Budget, BudgetUse, Governor, wanted_regions
 from damond.core.context import Context
 from damond.core.primitive import Primitive
-from damond.core.tuning import Tuner
+from damond.core.tuning import IntervalsGoal, Tuner
 from damond.units import USEC_PER_SEC, Usec
 
 _SLACK: Final = 1.08
@@ -121,6 +121,20 @@ class Pacer:
             return attrs
         update = max(self.asked.primitive_update_interval, min(_SAMPLES_PER_UPDATE * sample, MAX_INTERVAL))
         return replace(attrs, primitive_update_interval=Usec(update))
+
+    def bounded_goal(self, before: IntervalsGoal | None) -> IntervalsGoal | None:
+        """Return the goal for somebody else who tunes: its least interval is what the budget allows.
+
+        Args:
+            before: What was returned last: it stays where it is about right.
+        """
+        goal = self._ctx.intervals_goal
+        if goal is None or before is None:
+            return goal
+        least = int(self._governor.least_interval_us(self._ctx.nr_regions, self._primitive.pages_per_check))
+        least = goal.fit(least)
+        near = before.min_sample_us <= least * _SLACK and least <= before.min_sample_us * _SLACK
+        return before if near else replace(goal, min_sample_us=least)
 
     def _allow_regions(self) -> None:
         ctx = self._ctx
