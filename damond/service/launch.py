@@ -198,7 +198,9 @@ class LauncherProcess:
             handle.ended(-signal.SIGKILL)
         for answer in self._asking:
             if not answer.done():
-                answer.set_exception(WorkerFailedError("the launcher of the workers has died"))
+                answer.set_exception(
+                    WorkerFailedError("the launcher of the workers has died", hint="start the supervisor again")
+                )
         self._handles.clear()
         self._forking.clear()
         self._asking.clear()

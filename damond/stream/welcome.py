@@ -59,4 +59,7 @@ def decode(frame: bytes) -> Welcome:
         known = {name: body[name] for name in Welcome.__dataclass_fields__}
         return Welcome(**{**known, "kinds": tuple(body["kinds"])})
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
-        raise ProtocolError(f"a welcome that can't be read: {type(error).__name__}: {error}") from error
+        raise ProtocolError(
+            f"a welcome that can't be read: {type(error).__name__}: {error}",
+            hint="is it a supervisor of damond that publishes there?",
+        ) from error

@@ -11,7 +11,7 @@ from damond.client import Client, Remote, subscribe
 from damond.errors import ConfigError, DamondError, NoSuchProcessError
 from damond.service.privileges import describe
 from damond.service.remote import make_keys
-from tests.chaos.rig import Served, free_port, synthetic
+from tests.chaos.rig import Served, free_port, program, synthetic
 
 BLIND = """
 import sys
@@ -44,7 +44,7 @@ def test_needs_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     remote += f'authorized = "{tmp_path}/authorized"\n'
     selects = '[context.sel]\nprimitive = "vaddr"\nselect = {exe = "*/nothing"}\noptions = {source = "referenced"}\n'
     service = '[service]\nuser = "nobody"\ngroup = "nogroup"\n'
-    served = Served(tmp_path, service + remote + synthetic("one", 'command = ["sleep", "1000"]') + selects)
+    served = Served(tmp_path, service + remote + synthetic("one") + program("two", "sleep", "1000") + selects)
     try:
         assert served.status()["processes"]["supervisor"]["user"] == "nobody"
         config = tmp_path / "damond.toml"
