@@ -16,7 +16,7 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import msgpack
 import zmq
@@ -119,8 +119,9 @@ def check_reachable(path: Path) -> None:
                 f"no supervisor serves on {path.parent}", hint="start one: damond serve --config FILE"
             ) from None
         except PermissionError:
-            raise UnreachableError(
-                f"{path}: permission denied", hint="ask as the user who runs the supervisor"
+            raise NotPermittedError(
+                f"{path}: permission denied",
+                hint="ask as root, as the user who runs the supervisor or, to read only, as a member of its group",
             ) from None
 
 
@@ -239,10 +240,22 @@ class Client:
         *,
         add_targets: Iterable[int] = (),
         remove_targets: Iterable[int] = (),
+        goal: Mapping[str, str | int] | Literal["off"] | None = None,
+        max_cpu: str | None = None,
     ) -> None:
-        """Change attributes (as the configuration has them) and targets of a running context; its results stay."""
+        """Change a running context; its results stay.
+
+        Args:
+            context: Its name.
+            attrs: As the configuration has them. Intervals that are given stay as they are, unless there is a goal.
+            add_targets: Ids.
+            remove_targets: Ids.
+            goal: ``intervals_goal`` as in the configuration; None leaves it as it is.
+            max_cpu: As in the configuration, ``"1%"`` or ``"off"``; None leaves it as it is.
+        """
         args = {"attrs": dict(attrs or {}), "add_targets": list(add_targets), "remove_targets": list(remove_targets)}
-        self.request("tune", {"context": context, **args}, timeout_s=_START_TIMEOUT_S)
+        more = {"goal": None if goal is None else goal if isinstance(goal, str) else dict(goal), "max_cpu": max_cpu}
+        self.request("tune", {"context": context, **args, **more}, timeout_s=_START_TIMEOUT_S)
 
     def pause(self, context: str) -> None:
         """Let sampling rest; the worker stays."""

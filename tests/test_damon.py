@@ -16,7 +16,7 @@ from damond.core import Snapshot
 from damond.errors import BusyError, DamondError, InvalidAttrsError, InvalidRegionError, NotRunningError, UsageError
 from damond.stream.wire import Event
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 HEADER = (
     "damon_new_region",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from damond.errors import InvalidUnitError
-from damond.units import PAGE_SIZE, format_interval, format_size, parse_interval, parse_size
+from damond.units import PAGE_SIZE, format_interval, format_size, parse_interval, parse_percent, parse_size
 
 HOUR = 3_600_000_000
 
@@ -156,3 +156,16 @@ def test_page_size() -> None:
     """The page size is a power of two."""
     assert PAGE_SIZE & (PAGE_SIZE - 1) == 0
     assert PAGE_SIZE >= 4096
+
+
+@pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.5 %", 0.005), (" 200% ", 2.0), ("0%", 0.0)])
+def test_parse_percent(text: str, share: float) -> None:
+    """A share has its sign."""
+    assert parse_percent(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["1", "%", "-1%", "1e3%", "one %", ""])
+def test_parse_percent_refuses(text: str) -> None:
+    """Without the sign it could be anything."""
+    with pytest.raises(InvalidUnitError, match="is not a share"):
+        parse_percent(text)

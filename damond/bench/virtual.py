@@ -75,6 +75,9 @@ class Run:
     def tuned(self, ctx: Context, old: Attrs) -> None:
         """Nothing is to be done: every snapshot says its intervals."""
 
+    def paced(self, ctx: Context, old: Attrs) -> None:
+        """Nothing is to be done: every snapshot says its intervals."""
+
     def aggregated(self, snapshot: Snapshot) -> None:
         """Count the cost and hand the snapshot on."""
         span_ns = snapshot.end_ns - snapshot.start_ns

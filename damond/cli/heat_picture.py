@@ -26,6 +26,7 @@ _MAX_TARGETS: Final = 3
 _FURNITURE: Final = 12
 """Lines of a picture besides the heat itself: headline, folds, axis, legend, what was touched, the prompt."""
 
+_MAPPING: Final = "mapping +others"
 _BETWEEN: Final = "   "
 _MIN_LINES: Final = 8
 _MAX_LINES: Final = 32
@@ -69,7 +70,7 @@ class RunPicture:
             )
             if heatmap is not None:
                 mappings = self.maps.get(target_id)
-                labels = _Labels(margin, names, mappings)
+                labels = Labels(margin, names, mappings)
                 yield from _unwrapped(heat_lines(heatmap, labels, colours=colours))
         if len(targets) > len(shown):
             yield Text(f"{len(targets) - len(shown)} more targets, less accessed, are not drawn", DIM)
@@ -89,7 +90,7 @@ def _unwrapped(lines: Iterator[Text]) -> Iterator[Text]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Labels:
+class Labels:
     """What stands to the left of the heat.
 
     Attributes:
@@ -110,12 +111,16 @@ class _Labels:
             text.append(f"{shortened(name, self.names):<{self.names}} ")
         return text
 
+    def head(self) -> str:
+        """Say what the labels are: a row is named as most of it, and counts what else is in it."""
+        return self.blank(f"{'address':<{_ADDRESS_WIDTH}} {_MAPPING if len(_MAPPING) <= self.names else ''}")
+
     def blank(self, words: str = "") -> str:
         """Fill the space to the left of what is no row."""
         return f"{words:<{self.width}}"
 
 
-def heat_lines(heatmap: Heatmap, labels: _Labels, *, colours: bool) -> Iterator[Text]:
+def heat_lines(heatmap: Heatmap, labels: Labels, *, colours: bool) -> Iterator[Text]:
     """Draw one heat map: addresses downwards, time to the right."""
     of_all = "monitored" if labels.mappings is None else "mapped"
     drawn = f"{format_size(heatmap.drawn_bytes)} of {format_size(heatmap.total_bytes)} {of_all}"
@@ -123,9 +128,9 @@ def heat_lines(heatmap: Heatmap, labels: _Labels, *, colours: bool) -> Iterator[
     name = target_name(heatmap.target_id, None if labels.mappings is None else heatmap.target_id)
     yield Text(f"{name}: {which} {drawn}, {_time_span(heatmap)}", BOLD)
     for area, fold in zip(heatmap.areas, heatmap.folds, strict=False):
-        yield from _fold_line(fold, labels)
-        yield from _area_lines(heatmap, area, labels, colours=colours)
-    yield from _fold_line(heatmap.folds[-1], labels)
+        yield from fold_line(fold, labels)
+        yield from area_lines(heatmap, area, labels, colours=colours)
+    yield from fold_line(heatmap.folds[-1], labels)
     yield from _time_axis(heatmap, labels)
     yield from _legend(heatmap, labels, colours=colours)
 
@@ -134,13 +139,15 @@ def _time_span(heatmap: Heatmap) -> str:
     return f"{clock(int(heatmap.time_ns[0]))} to {clock(int(heatmap.time_ns[-1]))}"
 
 
-def _area_lines(heatmap: Heatmap, area: Area, labels: _Labels, *, colours: bool) -> Iterator[Text]:
+def area_lines(heatmap: Heatmap, area: Area, labels: Labels, *, colours: bool) -> Iterator[Text]:
+    """Draw one area, a line for each of its columns."""
     for index in range(area.nr_cells):
         label = labels.of(area.cell_start(index), area.cell_start(index + 1), BOLD if index == 0 else DIM)
         yield label.append_text(ramp.row(heatmap.heat[:, area.first + index].tolist(), colours=colours))
 
 
-def _fold_line(fold: Fold, labels: _Labels) -> Iterator[Text]:
+def fold_line(fold: Fold, labels: Labels) -> Iterator[Text]:
+    """Say what is left out, if anything is."""
     if not fold.size:
         return
     words = [f"{format_size(fold.monitored)} less accessed, not drawn"] if fold.monitored else []
@@ -149,7 +156,7 @@ def _fold_line(fold: Fold, labels: _Labels) -> Iterator[Text]:
     yield Text(f"{'':{_ADDRESS_WIDTH}} --- {'; '.join(words)} ---", DIM)
 
 
-def _time_axis(heatmap: Heatmap, labels: _Labels) -> Iterator[Text]:
+def _time_axis(heatmap: Heatmap, labels: Labels) -> Iterator[Text]:
     """Draw marks and their labels, in seconds from the begin."""
     width = len(heatmap.heat)
     span_s = (int(heatmap.time_ns[-1]) - int(heatmap.time_ns[0])) / _NSEC_PER_SEC
@@ -161,11 +168,11 @@ def _time_axis(heatmap: Heatmap, labels: _Labels) -> Iterator[Text]:
         label = f"{tick * step_s:g} s"
         if column >= len(seconds_line) and column + len(label) <= width + _MARGIN:
             seconds_line = seconds_line.ljust(column) + label
-    yield Text(labels.blank() + "".join(marks), DIM)
+    yield Text(labels.head() + "".join(marks), DIM)
     yield Text(labels.blank("time") + seconds_line, DIM)
 
 
-def _legend(heatmap: Heatmap, labels: _Labels, *, colours: bool) -> Iterator[Text]:
+def _legend(heatmap: Heatmap, labels: Labels, *, colours: bool) -> Iterator[Text]:
     """Explain scale and cells, in one line if it is wide enough."""
     width = labels.width + len(heatmap.heat)
     span_ns = int(heatmap.time_ns[-1]) - int(heatmap.time_ns[0])
@@ -207,7 +214,9 @@ def touched_lines(touched: Touched, of_what: str) -> list[str]:
 def _per_window(touched: Touched) -> str:
     median, p75, most = map(format_size, (touched.median_bytes, touched.p75_bytes, touched.max_bytes))
     first, last = touched.nr_adapting + 1, touched.nr_adapting + touched.nr_windows
-    windows = f"windows {first} to {last:,}" if touched.nr_adapting else f"{last:,} window{'s'[: last > 1]}"
+    windows = f"{touched.nr_windows:,} window{'s'[: touched.nr_windows > 1]}"
+    if touched.nr_adapting:  # before, regions were still as coarse as they were made
+        windows = f"windows {first} to {last:,}" if last > first else f"window {last} alone"
     return f"median {median}, p75 {p75}, max {most} ({windows})"
 
 

@@ -1,13 +1,12 @@
 """One monitoring of ``damond monitor``, from its start to its picture."""
 
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import psutil
 
-from damond.cli import output
+from damond.cli import output, own
 from damond.cli.heat_picture import RunPicture
 from damond.cli.interrupts import Interrupts
 from damond.cli.live import View, can_draw, open_view
@@ -22,13 +21,9 @@ from damond.service.embedded import EmbeddedSupervisor
 from damond.service.spec import ContextSpec
 from damond.stream import wire
 from damond.stream.subscriber import Subscriber
-from damond.units import USEC_PER_SEC, format_interval
 
-_POLL_S: Final = 0.2
-"""How soon a Ctrl-C is seen."""
 _CONNECT_S: Final = 2.0
 """For the connection to our own supervisor."""
-_LAST_MESSAGES_S: Final = 2.0
 
 
 class Monitoring:
@@ -87,7 +82,7 @@ class Monitoring:
         ):
             subscriber.wait_connected(_CONNECT_S)  # nothing of what the worker says first is missed
             self._start(supervisor)
-            messages = self._messages(supervisor, subscriber)
+            messages = own.messages(supervisor, subscriber, self._spec.name, self._span_us, self._interrupts)
             if self._as_json:
                 host = socket.gethostname()
                 return self._follow(messages, lambda snapshot: output.print_line(wire.to_map(snapshot, host)))
@@ -103,25 +98,7 @@ class Monitoring:
         if not self._live:
             self._notes.print_held()
 
-    def _messages(self, supervisor: EmbeddedSupervisor, subscriber: Subscriber) -> Iterator[wire.Message]:
-        """Yield messages until the context has ended; stop it when it is time to."""
-        deadline_s = time.monotonic() + (self._span_us / USEC_PER_SEC if self._span_us else float("inf"))
-        end_s: float | None = None
-        while True:
-            now_s = time.monotonic()
-            if end_s is None and (self._interrupts.seen or now_s >= deadline_s):
-                if supervisor.nr_running:
-                    supervisor.stop([self._spec.name])
-                end_s = now_s + _LAST_MESSAGES_S
-            if end_s is not None and now_s >= end_s:
-                return
-            message = subscriber.receive(min(_POLL_S, max(0.0, deadline_s - now_s)) if end_s is None else _POLL_S)
-            if message is not None:
-                yield message
-            if isinstance(message, wire.Event) and message.event in ("stopped", "failed"):
-                return
-
-    def _show(self, messages: Iterator[wire.Message], reader: MapsReader, view: View) -> DamondError | None:
+    def _show(self, messages: Iterator[wire.Message | None], reader: MapsReader, view: View) -> DamondError | None:
         processes = [psutil.Process(each.id) for each in self._spec.targets if psutil.pid_exists(each.id)]
 
         def show(snapshot: Snapshot) -> None:
@@ -132,7 +109,7 @@ class Monitoring:
 
         return self._follow(messages, show)
 
-    def _follow(self, messages: Iterator[wire.Message], show: Callable[[Snapshot], None]) -> DamondError | None:
+    def _follow(self, messages: Iterator[wire.Message | None], show: Callable[[Snapshot], None]) -> DamondError | None:
         """Show snapshots; return the error if the context failed."""
         for message in messages:
             if isinstance(message, Snapshot):
@@ -140,13 +117,8 @@ class Monitoring:
             elif isinstance(message, wire.Event) and message.event == "failed":
                 return from_code(message.details["code"], message.reason, message.details["hint"])
             elif isinstance(message, wire.Event) and message.event == "attrs_changed":
-                self._note_changed(message)
+                self._notes.add_changes(message)
         return None
-
-    def _note_changed(self, event: wire.Event) -> None:
-        for name, (asked, real) in event.details["changed"].items():
-            words = [format_interval(each) if name.endswith("interval") else str(each) for each in (asked, real)]
-            self._notes.add(f"{name} is {words[1]} instead of {words[0]}: {event.reason}")
 
 
 def _rss(processes: Sequence[psutil.Process]) -> int:

@@ -9,6 +9,9 @@ from typing import Final, Self
 from rich.console import Console
 from rich.text import Text
 
+from damond.stream.wire import Event
+from damond.units import format_interval
+
 _LOGGED: Final = re.compile(r"(?:[-0-9]{10} [0-9:,]+ )?(DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
 """A line as workers log it to what is not the journal (damond/service/logs.py)."""
 
@@ -59,6 +62,12 @@ class Notes(logging.Handler):
     def add(self, words: str) -> None:
         """Take a remark."""
         self._print(_LABEL + words)
+
+    def add_changes(self, event: Event) -> None:
+        """Take an event ``attrs_changed``: what is not as it was asked for."""
+        for name, (asked, real) in event.details["changed"].items():
+            words = [format_interval(each) if name.endswith("interval") else str(each) for each in (asked, real)]
+            self.add(f"{name} is {words[1]} instead of {words[0]}: {event.reason}")
 
     def forget(self) -> None:
         """Drop the notes that are held, but not what broke off with words of its own, such as a traceback."""

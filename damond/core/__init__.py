@@ -8,6 +8,7 @@ from damond.core.attrs import Attrs
 from damond.core.budget import Budget, BudgetUse
 from damond.core.context import Callback, Context
 from damond.core.kdamond import Clock, Kdamond, Sink, StopSource
+from damond.core.policy import Policy
 from damond.core.primitive import NoOptions, Primitive, Probe, SourceProbe, Window
 from damond.core.regions import MIN_REGION_SZ, AddrRange, Region, Regions
 from damond.core.snapshot import Mapping, Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot, summarize
@@ -28,6 +29,7 @@ __all__ = [
     "Mapping",
     "NoOptions",
     "Origin",
+    "Policy",
     "Primitive",
     "Probe",
     "ProcessMemory",

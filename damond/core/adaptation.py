@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from damond.core.attrs import Attrs
 from damond.core.regions import MIN_REGION_SZ, AddrRange, Addrs, Counts, Region, Regions, align_down, align_up
@@ -80,7 +81,7 @@ def apply_min_nr_regions(targets: Sequence[Target], min_nr_regions: int, min_reg
         if nr_cuts.any():
             index = np.repeat(np.arange(len(size)), nr_cuts)
             number = np.arange(len(index)) - np.repeat(np.cumsum(nr_cuts) - nr_cuts, nr_cuts) + 1
-            _cut(target.regions, index, target.regions.start[index] + number.astype(np.uint64) * np.uint64(greatest))
+            cut(target.regions, index, target.regions.start[index] + number.astype(np.uint64) * np.uint64(greatest))
     return greatest
 
 
@@ -130,11 +131,11 @@ def merge(regions: Regions, threshold: int, sz_limit: int) -> None:
     merged.append((start, end, nr, last, years))
     if len(merged) < len(regions):
         starts, ends, nrs, lasts, ages = map(list, zip(*merged, strict=True))
-        behind = _merged_samples(regions, np.array(starts, np.uint64), np.array(ends, np.uint64))
+        behind = merged_samples(regions, np.array(starts, np.uint64), np.array(ends, np.uint64))
         regions.assign(starts, ends, nrs, lasts, ages, nr_samples=behind)
 
 
-def _merged_samples(regions: Regions, start: Addrs, end: Addrs) -> Counts:
+def merged_samples(regions: Regions, start: Addrs, end: Addrs) -> Counts:
     """Say how many samples stand behind merged regions: by the part that was looked at least, for its size.
 
     The sum would say too much: 20 samples of a page and 20 of a gibibyte are no 40 samples of both.
@@ -142,7 +143,8 @@ def _merged_samples(regions: Regions, start: Addrs, end: Addrs) -> Counts:
     density = regions.nr_samples / regions.size
     least = np.minimum.reduceat(density, regions.start.searchsorted(start))
     # By the quotient and back may lose the last bit, hence the rounding before the floor.
-    return np.minimum(np.floor(least * (end - start) + _ROUNDING), _UINT_MAX).astype(np.uint32)
+    kept: Counts = np.minimum(np.floor(least * (end - start) + _ROUNDING), _UINT_MAX).astype(np.uint32)
+    return kept
 
 
 def merge_targets(
@@ -163,11 +165,14 @@ def merge_targets(
 def split_at(regions: Regions, index: int, sz: int) -> None:
     """Cut one region in two, ``sz`` bytes behind its start; both keep counters and age (damon_split_region_at)."""
     at = np.array([int(regions.start[index]) + sz], np.uint64)
-    _cut(regions, np.array([index]), at)
+    cut(regions, np.array([index]), at)
 
 
-def _cut(regions: Regions, index: np.ndarray, at: Addrs) -> None:
-    """Cut ``regions[index]`` at the addresses ``at``; an index may occur more than once."""
+def cut(regions: Regions, index: NDArray[np.intp], at: Addrs) -> None:
+    """Cut ``regions[index]`` at the addresses ``at``, which lie inside; an index may occur more than once.
+
+    All pieces keep counters and age, and share the samples behind them.
+    """
     order = np.argsort(at, kind="stable")
     index, at = index[order], at[order]
     behind = _shared_samples(regions, index, at)
@@ -182,28 +187,46 @@ def _cut(regions: Regions, index: np.ndarray, at: Addrs) -> None:
     )
 
 
-def _shared_samples(regions: Regions, index: np.ndarray, at: Addrs) -> Counts:
+def _shared_samples(regions: Regions, index: NDArray[np.intp], at: Addrs) -> Counts:
     """Share the samples behind regions that are cut among the pieces, by size; together they keep them all.
 
     Args:
         regions: Before the cut.
-        index: As in :func:`_cut`, sorted by ``at``.
-        at: As in :func:`_cut`, sorted.
+        index: As in :func:`cut`, sorted by ``at``.
+        at: As in :func:`cut`, sorted.
     """
     share, rows = regions.nr_samples.astype(np.float64), np.arange(len(regions))
     up_to = np.insert(share, index, np.floor(share[index] * ((at - regions.start[index]) / regions.size[index])))
     before = np.concatenate([[0.0], up_to[:-1]])
     before[rows + index.searchsorted(rows)] = 0.0  # the first piece of each
-    return (up_to - before).astype(np.uint32)
+    shared: Counts = (up_to - before).astype(np.uint32)
+    return shared
 
 
-def split(regions: Regions, nr_subs: int, rng: np.random.Generator, min_region_sz: int = MIN_REGION_SZ) -> None:
+def split(
+    regions: Regions,
+    nr_subs: int,
+    rng: np.random.Generator,
+    min_region_sz: int = MIN_REGION_SZ,
+    rows: NDArray[np.intp] | None = None,
+) -> None:
     """Cut every region at a random place, ``nr_subs - 1`` times; the left piece is what is cut again.
 
     damon_split_regions_of, Linux 5.15: a region of at most two minimal ones stays whole, and a cut that would
     leave an empty piece uses up its attempt.
+
+    Args:
+        regions: Changed in place.
+        nr_subs: Pieces to make of each.
+        rng: Chance.
+        min_region_sz: Alignment. Bytes.
+        rows: Which regions; None is all.
     """
     remaining = regions.size
+    if rows is not None:
+        others = np.ones(len(regions), np.bool_)
+        others[rows] = False
+        remaining[others] = 0
     index, at = [], []
     for _ in range(nr_subs - 1):
         tenths = rng.integers(1, _SPLIT_STEPS, size=len(regions), dtype=np.uint64)
@@ -214,7 +237,7 @@ def split(regions: Regions, nr_subs: int, rng: np.random.Generator, min_region_s
         at.append(regions.start[chosen] + sub[chosen])
         remaining[chosen] = sub[chosen]
     if sum(map(len, index)):
-        _cut(regions, np.concatenate(index), np.concatenate(at))
+        cut(regions, np.concatenate(index), np.concatenate(at))
 
 
 class Splitter:

@@ -62,6 +62,7 @@ class BudgetUse:
         max_checks_per_s: As in :class:`Budget`.
         cpu: CPU time per time, smoothed over about half a minute. 0.01 = 1 % of one CPU.
         wanted_cpu: What it would cost without a budget, by the same measurement.
+        wanted_checks_per_s: Pages that it would look at without a budget, per second.
         stretched: How many times longer than asked for (or tuned) the intervals are; 1 is not at all.
         max_nr_regions: Regions that the budget allows, at most as many as the attributes do.
     """
@@ -70,6 +71,7 @@ class BudgetUse:
     max_checks_per_s: float | None = None
     cpu: float = 0.0
     wanted_cpu: float = 0.0
+    wanted_checks_per_s: float = 0.0
     stretched: float = 1.0
     max_nr_regions: int = 0
 
@@ -153,8 +155,8 @@ class Governor:
         is_near = before and most < _TOLERANCE * before and before < _TOLERANCE * most
         return before if is_near and most < asked.max_nr_regions else most
 
-    def wanted_cpu(self, asked: Attrs, wish_us: float, nr_regions: int, allowed: int) -> float:
-        """Predict the cost without a budget; where it holds regions back, with twice as many as there are."""
-        held_back = allowed < asked.max_nr_regions and 2 * nr_regions > allowed
-        wanted = min(2 * nr_regions, asked.max_nr_regions) if held_back else nr_regions
-        return self.pass_us(wanted) / wish_us
+
+def wanted_regions(asked: Attrs, nr_regions: int, allowed: int) -> int:
+    """Say how many regions there would be without a budget: twice as many, where it holds them back."""
+    held_back = allowed < asked.max_nr_regions and 2 * nr_regions > allowed
+    return min(2 * nr_regions, asked.max_nr_regions) if held_back else nr_regions

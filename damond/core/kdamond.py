@@ -8,11 +8,15 @@ import numpy as np
 from damond.core import adaptation
 from damond.core.adaptation import apply_min_nr_regions
 from damond.core.attrs import Attrs
+from damond.core.budget import Budget
 from damond.core.context import Context
 from damond.core.pacing import Pacer
+from damond.core.policies.kernel import KernelPolicy
+from damond.core.policy import Policy
 from damond.core.primitive import Primitive, Window
 from damond.core.snapshot import Snapshot, TargetSnapshot
 from damond.core.target import Target
+from damond.core.tuning import IntervalsGoal
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
 _NSEC_PER_SEC: Final = 1_000_000_000
@@ -63,20 +67,37 @@ class Sink(Protocol):
 class Kdamond:
     """Monitors one context until it is told to stop, a callback says so, or no target is left.
 
+    Args:
+        ctx: The context.
+        primitive: How accesses are checked.
+        clock: Where time comes from.
+        stop: Sleeps, and says when to stop.
+        sink: Takes what is found.
+        policy: How the regions adapt; None is as in the kernel.
+
     Attributes:
         ctx: The context.
         end_reason: Why the loop ended: ``requested``, ``callback`` or ``target_gone``.
         paused: Whether sampling rests.
     """
 
-    def __init__(self, ctx: Context, primitive: Primitive, *, clock: Clock, stop: StopSource, sink: Sink) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        primitive: Primitive,
+        *,
+        clock: Clock,
+        stop: StopSource,
+        sink: Sink,
+        policy: Policy | None = None,
+    ) -> None:
         self.ctx = ctx
         self.end_reason = ""
         self._primitive = primitive
         self._clock = clock
         self._stop = stop
         self._sink = sink
-        self._splitter = adaptation.Splitter(ctx.rng, ctx.min_region_sz)
+        self._policy = policy or KernelPolicy()
         # 5.15 ends without valid targets only where the primitive can tell (A kernel primitive leaves the hook NULL).
         self._tells_validity = type(primitive).target_valid is not Primitive.target_valid
         self.paused = False
@@ -125,6 +146,7 @@ class Kdamond:
         ctx, primitive = self.ctx, self._primitive
         self._deadline_ns = self._clock.monotonic_ns()
         self._plan_update()
+        self._policy.start(ctx)
         while not self._need_stop():
             if self._rests():
                 continue
@@ -202,6 +224,16 @@ class Kdamond:
             raise
         self._plan_update()
         self._sink.tuned(self.ctx, old)
+
+    def aim(self, goal: IntervalsGoal | None) -> None:
+        """Tune the intervals to another goal from now on, or leave them as they are. Use it through :meth:`call`."""
+        self.ctx.intervals_goal = goal
+        self._pace(self.ctx.nr_regions)
+
+    def allow(self, budget: Budget | None) -> None:
+        """Keep another budget from now on. Use it through :meth:`call`."""
+        self.ctx.budget = budget
+        self._pace(self.ctx.nr_regions)
 
     @property
     def asked(self) -> Attrs:
@@ -310,17 +342,14 @@ class Kdamond:
 
     def _aggregate(self, max_nr_accesses: int) -> None:
         ctx, nr_regions = self.ctx, self.ctx.nr_regions
-        threshold = max_nr_accesses // 10
-        for target in ctx.targets:
-            adaptation.age(target.regions, threshold, ctx.window_samples)
-        adaptation.merge_targets(ctx.targets, threshold, self._sz_limit, ctx.region_budget, ctx.attrs.samples_per_aggr)
+        self._policy.merge(ctx, max_nr_accesses, self._sz_limit)
         if self._callback(ctx.callback.after_aggregation):
             self.end_reason = "callback"
         self._sink.aggregated(self._snapshot())
         self._pacer.aggregated()
         self._begin_window(self._end_cpu_us)
         self._reset()
-        self._splitter.split(ctx.targets, ctx.region_budget)
+        self._policy.split(ctx)
         self._primitive.reset_aggregated(ctx)
         self._pace(nr_regions)
 

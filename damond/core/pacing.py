@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Final
 
 from damond.core.attrs import MAX_INTERVAL, Attrs
-from damond.core.budget import Budget, BudgetUse, Governor
+from damond.core.budget import Budget, BudgetUse, Governor, wanted_regions
 from damond.core.context import Context
 from damond.core.primitive import Primitive
 from damond.core.tuning import Tuner
-from damond.units import Usec
+from damond.units import USEC_PER_SEC, Usec
 
 _SLACK: Final = 1.08
 """An interval that is longer than it must be by less stays: every change costs ages a rounding."""
@@ -126,11 +126,13 @@ class Pacer:
         if ctx.budget is None:
             return None
         wish = max(self._wish_us, 1.0)
+        wanted = wanted_regions(self.asked, ctx.nr_regions, ctx.region_budget)
         return BudgetUse(
             max_cpu=ctx.budget.max_cpu,
             max_checks_per_s=ctx.budget.max_checks_per_s,
             cpu=governor.cpu,
-            wanted_cpu=governor.wanted_cpu(self.asked, wish, ctx.nr_regions, ctx.region_budget),
+            wanted_cpu=governor.pass_us(wanted) / wish,
+            wanted_checks_per_s=wanted * self._primitive.pages_per_check * USEC_PER_SEC / wish,
             stretched=max(1.0, ctx.attrs.sample_interval / wish),
             max_nr_regions=ctx.region_budget,
         )

@@ -187,7 +187,10 @@ class Primitive(ABC):
         Raises:
             DamondError: The targets of this primitive can't change.
         """
-        raise UsageError(f"the targets of a context of {self.name!r} can't change while it runs", hint="restart it")
+        raise UsageError(
+            f"the targets of a context of {self.name!r} can't change while it runs",
+            hint="stop it, change its configuration, and start it again",
+        )
 
     def cpu_us(self) -> int:
         """Return CPU time used for this context outside of the worker, by the kernel for one. Microseconds."""

@@ -1,4 +1,4 @@
-"""Options of a primitive: a frozen dataclass is their schema.
+"""Options of a primitive or a policy: a frozen dataclass is their schema.
 
 Fields of type ``str``, ``int``, ``float``, ``bool`` and lists or tuples of anything are taken as they are. A field
 made by :func:`option` may carry a parser (``parse_size``, ``parse_interval``) and the values it allows. Checks that
@@ -34,12 +34,12 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def parse_options(primitive: str, schema: type, given: Mapping[str, Any]) -> Any:
-    """Make the options of a primitive from a table of the configuration.
+def parse_options(owner: str, schema: type, given: Mapping[str, Any]) -> Any:
+    """Make the options of a primitive or a policy from a table of the configuration.
 
     Args:
-        primitive: Its name, for messages.
-        schema: A frozen dataclass: ``Primitive.Options``.
+        owner: Its name, for messages.
+        schema: A frozen dataclass: ``Primitive.Options`` or ``Policy.Options``.
         given: Name -> value, as TOML or the command line gave it.
 
     Returns:
@@ -49,31 +49,31 @@ def parse_options(primitive: str, schema: type, given: Mapping[str, Any]) -> Any
         UnknownNameError: An option is not in the schema; the nearest known one is named.
         InvalidOptionError: A value is missing, of a wrong type, or refused by the schema.
     """
-    values, problems = _read(primitive, schema, given)
+    values, problems = _read(owner, schema, given)
     for problem in problems:
         raise problem
-    return _make(primitive, schema, values)
+    return _make(owner, schema, values)
 
 
-def option_problems(primitive: str, schema: type, given: Mapping[str, Any]) -> list[DamondError]:
+def option_problems(owner: str, schema: type, given: Mapping[str, Any]) -> list[DamondError]:
     """List everything that :func:`parse_options` would refuse, not the first only; arguments as there."""
-    values, problems = _read(primitive, schema, given)
+    values, problems = _read(owner, schema, given)
     # What is unknown changes no meaning; beside a value that is missing or wrong the others can't be judged together.
     if all(isinstance(each, UnknownNameError) and each.code == "unknown_option" for each in problems):
         try:
-            _make(primitive, schema, values)
+            _make(owner, schema, values)
         except DamondError as error:
             problems.append(error)
     return problems
 
 
-def _read(primitive: str, schema: type, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[DamondError]]:
+def _read(owner: str, schema: type, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[DamondError]]:
     """Read every option by itself; return what can be read, and what is wrong."""
     values: dict[str, Any] = {}
     problems: list[DamondError] = []
     for name, value in given.items():
         try:
-            values[name] = read_option(primitive, schema, name, value)
+            values[name] = read_option(owner, schema, name, value)
         except DamondError as error:
             problems.append(error)
     missing = [
@@ -82,26 +82,26 @@ def _read(primitive: str, schema: type, given: Mapping[str, Any]) -> tuple[dict[
         if field.name not in given and field.default is field.default_factory is dataclasses.MISSING
     ]
     if missing:
-        words = f"{primitive}: {', '.join(missing)} must be given"
+        words = f"{owner}: {', '.join(missing)} must be given"
         problems.append(InvalidOptionError(words, hint=f"add it to the options, or -O {missing[0]}=VALUE"))
     return values, problems
 
 
-def read_option(primitive: str, schema: type, name: str, value: Any) -> Any:
+def read_option(owner: str, schema: type, name: str, value: Any) -> Any:
     """Read one option by itself; arguments and errors as those of :func:`parse_options`."""
     fields = {field.name: field for field in dataclasses.fields(schema)}
     if name not in fields:
-        raise UnknownNameError("option", name, fields, hint=f"primitive {primitive!r}")
-    return _value(f"{primitive}: {name}", fields[name], typing.get_type_hints(schema)[name], value)
+        raise UnknownNameError("option", name, fields, hint=f"options of {owner!r}")
+    return _value(f"{owner}: {name}", fields[name], typing.get_type_hints(schema)[name], value)
 
 
-def _make(primitive: str, schema: type, values: Mapping[str, Any]) -> Any:
+def _make(owner: str, schema: type, values: Mapping[str, Any]) -> Any:
     try:
         return schema(**values)
     except DamondError:
         raise
     except (ValueError, TypeError) as error:
-        raise InvalidOptionError(f"{primitive}: {error}", hint="change one of these options") from error
+        raise InvalidOptionError(f"{owner}: {error}", hint="change one of these options") from error
 
 
 def _value(label: str, field: "dataclasses.Field[Any]", hint: Any, value: Any) -> Any:

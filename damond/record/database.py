@@ -136,25 +136,33 @@ def open_writable(path: Path) -> sqlite3.Connection:
         RecordError: It is something else, of another version, damaged, or can't be written.
     """
     try:
-        new = not path.exists() or path.stat().st_size == 0
-        if new:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
-        else:
-            open_readonly(path).close()
+        if not path.exists() or path.stat().st_size == 0:
+            _make(path)
+        open_readonly(path).close()
         connection = _connect(path, "mode=rw")
         # What a commit has written stays, though the power fails: in WAL mode NORMAL would give up the last ones.
         connection.executescript(
-            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-            f" PRAGMA journal_size_limit = {WAL_SZ};"
+            f"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = {WAL_SZ};"
         )
-        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-            header = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-            connection.executescript(f"BEGIN; {TABLES} {header} COMMIT;")
     except OSError as error:
         raise RecordError(f"{path} can't be written: {error.strerror}", hint="choose another with -o") from error
     except sqlite3.Error as error:
         raise write_failure(path, error) from error
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make an empty record; it appears as a whole, so that nobody reads half of its tables."""
+    new = path.with_name(f"{path.name}-new")
+    new.unlink(missing_ok=True)
+    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
+    connection = _connect(new, "mode=rw")
+    try:
+        header = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+        connection.executescript(f"PRAGMA auto_vacuum = INCREMENTAL; BEGIN; {TABLES} {header} COMMIT;")
+    finally:
+        connection.close()
+    new.replace(path)
 
 
 def leave_wal(connection: sqlite3.Connection) -> None:

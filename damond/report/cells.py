@@ -6,10 +6,9 @@ from typing import Final, Self
 import numpy as np
 
 from damond.core.regions import Addrs
-from damond.report.heatmap import time_edges
 from damond.report.mappings import Mappings
 from damond.report.profile import Profile, distinct
-from damond.report.raster import Raster, divided, recorded
+from damond.report.raster import Raster, divided, recorded, time_edges
 from damond.report.subject import Subject
 from damond.report.windows import Bools, Floats, Windows
 
@@ -66,7 +65,8 @@ class Cells:
     @property
     def monitored(self) -> Bools:
         """Whether the cell was monitored at any time."""
-        return self.raster.monitored.any(axis=0)
+        found: Bools = np.any(self.raster.monitored, axis=0)
+        return found
 
     @property
     def heat(self) -> Floats:

@@ -62,7 +62,6 @@ class Heatmap:
         areas: What the columns are, by address.
         folds: What is left out before each area and behind the last.
         drawn_bytes: How much memory the areas are, gaps within them not counted. Bytes.
-        recorded: Per row: whether any window lies in it. NaN in a row where none does is a gap in what is known.
     """
 
     target_id: int
@@ -71,7 +70,6 @@ class Heatmap:
     areas: tuple[Area, ...]
     folds: tuple[Fold, ...]
     drawn_bytes: int
-    recorded: NDArray[np.bool_]
 
     @property
     def total_bytes(self) -> int:
@@ -99,10 +97,10 @@ def rasterise(
         everything: Draw all that was monitored instead of the hottest.
     """
     ranges = whole(peak) if everything else hottest(peak)
-    time_ns = time_edges(slices[0].start_ns, slices[-1].end_ns, nr_times)
+    time_ns = np.linspace(0, slices[-1].end_ns - slices[0].start_ns, nr_times + 1).astype(np.int64)
+    time_ns += slices[0].start_ns
     areas = place(ranges, nr_addrs)
-    heat = cells(slices, target_id, areas, time_ns)
-    return assemble(target_id, heat, time_ns, areas, peak, _shares(slices, time_ns).any(axis=1))
+    return assemble(target_id, cells(slices, target_id, areas, time_ns), time_ns, areas, peak)
 
 
 def cells(slices: Sequence[Slice], target_id: int, areas: Sequence[Area], time_ns: NDArray[np.int64]) -> Floats:
@@ -121,26 +119,12 @@ def cells(slices: Sequence[Slice], target_id: int, areas: Sequence[Area], time_n
 
 
 def assemble(
-    target_id: int,
-    heat: Floats,
-    time_ns: NDArray[np.int64],
-    areas: tuple[Area, ...],
-    peak: Profile,
-    recorded: NDArray[np.bool_],
+    target_id: int, heat: Floats, time_ns: NDArray[np.int64], areas: tuple[Area, ...], peak: Profile
 ) -> Heatmap:
     """Put a heat map together; the peak says what was monitored besides what is drawn."""
+    drawn_bytes = round(sum(monitored_in(peak, each.start, each.end) for each in areas))
     ranges = [AddrRange(each.start, each.end) for each in areas]
-    return Heatmap(target_id, heat, time_ns, areas, folds(peak, ranges), monitored_bytes(peak, ranges), recorded)
-
-
-def time_edges(from_ns: int, to_ns: int, nr_times: int) -> NDArray[np.int64]:
-    """Divide a span into equal rows. Nanoseconds."""
-    return np.linspace(0, to_ns - from_ns, nr_times + 1).astype(np.int64) + from_ns
-
-
-def monitored_bytes(peak: Profile, ranges: Sequence[AddrRange]) -> int:
-    """Count the bytes in some ranges that were monitored."""
-    return round(sum(monitored_in(peak, each.start, each.end) for each in ranges))
+    return Heatmap(target_id, heat, time_ns, areas, folds(peak, ranges), drawn_bytes)
 
 
 def place(ranges: Sequence[AddrRange], nr_addrs: int) -> tuple[Area, ...]:

@@ -1,150 +1,51 @@
-"""For how long memory has been idle: percentiles, and the tail of what is cold."""
+"""How much memory has been idle for how long."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from damond.report.coverage import Coverage, gather
-from damond.report.extents import NOWHERE, Extents, common
-from damond.report.memory import Memory, memory_of
-from damond.report.percentiles import percentiles
-from damond.report.raster import divided
-from damond.report.recency import TIMES_NS, Recency, times_within
-from damond.report.subject import Subject
-from damond.report.windows import Floats, Ints, TargetRegions, Windows
-from damond.units import NSEC_PER_USEC
+from damond.core import Snapshot
+from damond.units import USEC_PER_SEC
 
-PERCENTILES: Final = (1, 5, 10, 25, 50, 75, 90, 95, 99)
-NR_STEPS: Final = 512
+BOUNDS_S: Final = (1, 3, 10, 30, 60, 180, 600, 1800, 3600)
+"""Bounds between the buckets, about evenly wide on a logarithmic scale. Seconds."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Idle:
-    """For how long memory has been idle.
-
-    Idle time is what the age of a region tells: for how many aggregations no access was found in it. It may reach
-    back to before the span.
+    """Bytes by the time for which no access was found.
 
     Attributes:
-        coverage: What this is based on.
-        percentiles: Percentiles of the monitored bytes.
-        idle_us: Idle time at each of them in the newest window; negative: for how long it has been accessed at about
-            the same rate (as the kernel's DAMON_STAT gives it). Microseconds.
-        at_least_ns: Idle times. Nanoseconds.
-        newest_bytes: What had been idle for at least so long in the newest window. Bytes.
-        mean_bytes: The same, averaged over the time.
-        accessed_bytes: What was accessed in the newest window.
-        monitored_bytes: What was looked at in the newest window.
-        within_ns: Times before the end, the last is the whole span. Nanoseconds.
-        untouched_bytes: Of what was looked at in the newest window, what no window within that time found accessed.
-        time_ns: Edges of equal steps of the span, Unix time. Nanoseconds.
-        tail_bytes: For each step (row) and idle time (column): what had been idle for at least so long. NaN where
-            nothing is known.
-        memory: What the processes held.
+        accessed: In regions with any access in the newest window. Bytes.
+        bounds_s: Between the buckets: one less than there are. Seconds.
+        buckets: Bytes of regions without access; the first for less than the first bound, the last for the last bound
+            or longer.
     """
 
-    coverage: Coverage
-    percentiles: tuple[int, ...]
-    idle_us: tuple[int, ...]
-    at_least_ns: tuple[int, ...]
-    newest_bytes: tuple[int, ...]
-    mean_bytes: tuple[int, ...]
-    accessed_bytes: int
-    monitored_bytes: int
-    within_ns: tuple[int, ...]
-    untouched_bytes: tuple[int, ...]
-    time_ns: Ints
-    tail_bytes: Floats
-    memory: Memory
+    accessed: int
+    bounds_s: Sequence[float]
+    buckets: Sequence[int]
+
+    @property
+    def total(self) -> int:
+        """All bytes."""
+        return self.accessed + sum(self.buckets)
 
 
-def measure(subject: Subject) -> Idle:
-    """Measure idle times."""
-    tail = _Tail(subject)
-    recency = Recency(subject.to_ns, times_within(subject))
-    coverage = gather(subject, tail, recency)
-    size, idle_us = tail.newest()
-    accessed = idle_us < 0
-    at_least_us = [each // NSEC_PER_USEC for each in TIMES_NS]
-    return Idle(
-        coverage=coverage,
-        percentiles=PERCENTILES,
-        idle_us=tuple(percentiles(idle_us, size, PERCENTILES)) if len(size) else (),
-        at_least_ns=TIMES_NS,
-        newest_bytes=tuple(int(size[idle_us >= each].sum()) for each in at_least_us),
-        mean_bytes=tail.mean(),
-        accessed_bytes=int(size[accessed].sum()),
-        monitored_bytes=int(size.sum()),
-        within_ns=recency.within_ns,
-        untouched_bytes=tuple(tail.untouched(recency, number) for number in range(len(recency.within_ns))),
-        time_ns=tail.time_ns,
-        tail_bytes=tail.tail(),
-        memory=memory_of(subject),
+def idle_times(snapshot: Snapshot, bounds_s: Sequence[float] = BOUNDS_S) -> Idle:
+    """Sort the bytes of a snapshot by idle time.
+
+    A region whose age counts n aggregations has been idle for n + 1 aggregation intervals, as DAMON_STAT has it
+    (mm/damon/stat.c, Linux 6.17); a region can't have been idle for longer than it has been watched.
+    """
+    size, nr_accesses, age = (
+        np.concatenate([np.zeros(0), *(getattr(each, name) for each in snapshot.targets)])
+        for name in ("size", "nr_accesses", "age")
     )
-
-
-@dataclass(slots=True, eq=False)
-class _Tail:
-    """Adds up bytes by idle time, in steps of time."""
-
-    subject: Subject
-    time_ns: Ints = field(init=False)
-    _sums: Floats = field(init=False)
-    _known_ns: Floats = field(init=False)
-    _last: Windows | None = None
-
-    def __post_init__(self) -> None:
-        nr_steps = min(NR_STEPS, max(self.subject.nr_windows, 1))
-        self.time_ns = np.linspace(0, self.subject.span_ns, nr_steps + 1).astype(np.int64) + self.subject.from_ns
-        self._sums = np.zeros((nr_steps, len(TIMES_NS) + 1))
-        self._known_ns = np.zeros(nr_steps)
-
-    def add(self, windows: Windows) -> None:
-        """Take some windows; each counts for the step that it begins in."""
-        step = np.clip(np.searchsorted(self.time_ns, windows.start_ns, side="right") - 1, 0, len(self._known_ns) - 1)
-        width = len(TIMES_NS) + 1
-        for regions in windows.targets.values():
-            kind = np.searchsorted(np.array(TIMES_NS), idle_us_of(windows, regions) * NSEC_PER_USEC, side="right")
-            weight = regions.size * windows.span_ns[regions.window]
-            sums = np.bincount(step[regions.window] * width + kind, weight, self._sums.size)
-            self._sums += sums.reshape(self._sums.shape)
-        self._known_ns += np.bincount(step, windows.span_ns.astype(np.float64), len(self._known_ns))
-        self._last = windows.take(np.arange(len(windows)) == len(windows) - 1)
-
-    def newest(self) -> tuple[Floats, Ints]:
-        """Return size and idle time of the regions of the newest window."""
-        if self._last is None:
-            return np.zeros(0), np.zeros(0, np.int64)
-        parts = list(self._last.targets.values())
-        idle_us = [idle_us_of(self._last, regions) for regions in parts]
-        return np.concatenate([each.size for each in parts]), np.concatenate(idle_us)
-
-    def untouched(self, recency: Recency, number: int) -> int:
-        """Count what is monitored in the newest window and was not touched within a time. Bytes."""
-        if self._last is None:
-            return 0
-        touched = recency.within(number)
-        total = 0
-        for target_id, regions in self._last.targets.items():
-            there = Extents(regions.start, regions.end)
-            total += there.nr_bytes - common(there, touched.extents.get(target_id, NOWHERE)).nr_bytes
-        return total
-
-    def tail(self) -> Floats:
-        """Return the average of each step: bytes idle for at least each time."""
-        reached = np.cumsum(self._sums[:, ::-1], axis=1)[:, ::-1][:, 1:]
-        known = np.broadcast_to(self._known_ns[:, None], reached.shape)
-        return divided(reached, known)
-
-    def mean(self) -> tuple[int, ...]:
-        """Return the average over all steps."""
-        known_ns = self._known_ns.sum()
-        reached = np.cumsum(self._sums.sum(axis=0)[::-1])[::-1][1:]
-        return tuple(round(each / known_ns) for each in reached.tolist()) if known_ns else ()
-
-
-def idle_us_of(windows: Windows, regions: TargetRegions) -> Ints:
-    """Say for how long each region has been idle; negative: accessed (mm/damon/stat.c, Linux 6.17). Microseconds."""
-    lasted = (regions.age.astype(np.int64) + 1) * windows.aggr_us[regions.window]
-    return np.where(regions.nr_accesses > 0, -lasted, lasted)
+    idle = nr_accesses == 0
+    idle_s = (age[idle] + 1) * snapshot.aggr_us / USEC_PER_SEC
+    bucket = np.searchsorted(np.asarray(bounds_s, np.float64), idle_s, "right")
+    sizes = np.bincount(bucket, size[idle], len(bounds_s) + 1)
+    return Idle(round(float(size[~idle].sum())), tuple(bounds_s), tuple(round(each) for each in sizes.tolist()))

@@ -8,8 +8,8 @@ import numpy as np
 
 from damond.record import MemoryAt
 from damond.report.percentiles import percentiles
-from damond.report.series import Series, stepped
 from damond.report.subject import Subject
+from damond.report.timeline import Series, stepped
 from damond.report.windows import Ints
 
 _MISSED: Final = 3

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from damond.report.extents import TouchedSet
-from damond.report.series import Series, stepped
 from damond.report.subject import Subject
+from damond.report.timeline import Series, stepped
 from damond.report.windows import Ints, Windows
 
 _NSEC: Final = 1_000_000_000

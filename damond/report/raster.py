@@ -98,6 +98,11 @@ class Raster:
             table[rows] += (sums[0] + sums[1]).reshape(nr_rows, width)[:, :nr_cells] + between[:, :nr_cells] * size
 
 
+def time_edges(from_ns: int, to_ns: int, nr_times: int) -> Ints:
+    """Divide a span into equal rows: their edges, one more than there are rows. Nanoseconds."""
+    return np.linspace(0, to_ns - from_ns, nr_times + 1).astype(np.int64) + from_ns
+
+
 def rows_of(windows: Windows, time_ns: Ints) -> tuple[Rows, Rows]:
     """Say for each window which rows between edges in time it lies in: the first, and the one behind the last."""
     first = np.searchsorted(time_ns, windows.start_ns, side="right") - 1

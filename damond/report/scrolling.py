@@ -83,8 +83,7 @@ class Scrolling:
             return None
         heat = np.array(self._rows(grid, first, last))
         time_ns = np.arange(first, last + 1, dtype=np.int64) * grid.column_ns
-        recorded = (heat != NO_DATA).any(axis=1)
-        return assemble(grid.target_id, heat, time_ns, self._areas, self._peak, recorded)
+        return assemble(grid.target_id, heat, time_ns, self._areas, self._peak)
 
     def _fit(self, grid: Grid, start_ns: int, end_ns: int) -> None:
         """Choose addresses, if others are asked for, or at times."""

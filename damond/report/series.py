@@ -1,91 +1,73 @@
-"""A number that changes over time: a value per window, and in as many steps as a picture has columns."""
+"""The working set over time: one number per window."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from damond.report.percentiles import percentiles
-from damond.report.windows import Floats, Ints, Windows
+from damond.core import Snapshot
+from damond.report.profile import Floats
 
-NR_STEPS: Final = 512
-"""Steps that a series is kept in: as many as pictures have columns."""
+MAX_WINDOWS: Final = 1 << 16
+"""Windows that are kept, 24 bytes each: 1.8 h at 10 a second."""
+
+Times = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Series:
-    """A number over time, in equal steps. NaN where nothing is known.
+class Windows:
+    """Windows in the order of time, and the working set of each.
 
     Attributes:
-        time_ns: Edges of the steps, Unix time: one more than there are steps. Nanoseconds.
-        low: The least value in each step.
-        mean: The average over the known time in each step.
-        high: The greatest value in each step.
+        start_ns: Begin, Unix time. Nanoseconds.
+        end_ns: End, not behind the begin of the next.
+        accessed: Bytes of regions with any access.
     """
 
-    time_ns: Ints
-    low: Floats
-    mean: Floats
-    high: Floats
-
-
-@dataclass(slots=True, eq=False)
-class PerWindow:
-    """A whole number per window, while windows come: 24 bytes each (20 MB for a day of windows of 100 ms)."""
-
-    _start_ns: list[Ints] = field(default_factory=list)
-    _end_ns: list[Ints] = field(default_factory=list)
-    _values: list[Ints] = field(default_factory=list)
-
-    def add(self, windows: Windows, values: Ints) -> None:
-        """Take the values of some windows."""
-        self._start_ns.append(windows.start_ns)
-        self._end_ns.append(windows.end_ns)
-        self._values.append(values)
+    start_ns: Times
+    end_ns: Times
+    accessed: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return sum(map(len, self._values))
+        return len(self.end_ns)
 
-    @property
-    def values(self) -> Ints:
-        """All values, in the order in which they came."""
-        return _joined(self._values)
-
-    def percentiles(self, wanted: Sequence[float]) -> tuple[int, ...]:
-        """Read percentiles of the time off; () if there is no window."""
+    def means(self, edges_ns: Times) -> Floats:
+        """Average over the time between each two neighbouring edges; NaN where there is no window. Bytes."""
         if not len(self):
-            return ()
-        span_ns = np.maximum(_joined(self._end_ns) - _joined(self._start_ns), 1)
-        return tuple(percentiles(self.values, span_ns.astype(np.float64), wanted))
-
-    def series(self, from_ns: int, to_ns: int, nr_steps: int = NR_STEPS) -> Series:
-        """Show the values in equal steps of a span; each counts where its window lies."""
-        return stepped(
-            _joined(self._start_ns), _joined(self._end_ns), self.values.astype(np.float64), from_ns, to_ns, nr_steps
+            return np.full(len(edges_ns) - 1, np.nan)
+        corners = np.column_stack([self.start_ns, self.end_ns]).ravel() - edges_ns[0]
+        span_ns = (self.end_ns - self.start_ns).astype(np.float64)
+        covered, total = (
+            np.diff(np.interp(edges_ns - edges_ns[0], corners, np.repeat(np.cumsum(np.append(0.0, each)), 2)[1:-1]))
+            for each in (span_ns, span_ns * self.accessed)
         )
+        mean: Floats = np.divide(total, covered, out=np.full(len(covered), np.nan), where=covered > 0)
+        return mean
 
 
-def stepped(start_ns: Ints, end_ns: Ints, values: Floats, from_ns: int, to_ns: int, nr_steps: int = NR_STEPS) -> Series:
-    """Put values, each of which holds for a time, into equal steps of a span."""
-    time_ns = np.linspace(0, max(to_ns - from_ns, nr_steps), nr_steps + 1).astype(np.int64) + from_ns
-    order = np.argsort(start_ns, kind="stable")
-    start_ns, end_ns, values = start_ns[order], end_ns[order], values[order]
-    # Windows that overlap (Unix time was set back) are rare: the latest end so far is where one may still hold.
-    first = np.searchsorted(np.maximum.accumulate(end_ns), time_ns[:-1], side="right")
-    behind = np.searchsorted(start_ns, time_ns[1:], side="left")
-    low, mean, high = (np.full(nr_steps, np.nan) for _ in range(3))
-    for step in np.flatnonzero(first < behind).tolist():
-        rows = slice(int(first[step]), int(behind[step]))
-        overlap = np.minimum(end_ns[rows], time_ns[step + 1]) - np.maximum(start_ns[rows], time_ns[step])
-        found = values[rows]
-        weight = np.maximum(overlap, 0).astype(np.float64)
-        if weight.any():
-            there = found[weight > 0]
-            low[step], high[step] = there.min(), there.max()
-            mean[step] = (found * weight).sum() / weight.sum()
-    return Series(time_ns, low, mean, high)
+class WorkingSets:
+    """The windows of a run, the oldest forgotten when there are too many."""
 
+    def __init__(self) -> None:
+        self._rows = np.zeros((3, MAX_WINDOWS), np.int64)
+        self._nr = 0
 
-def _joined(parts: Sequence[Ints]) -> Ints:
-    return np.concatenate([np.zeros(0, np.int64), *parts])
+    def __len__(self) -> int:
+        return min(self._nr, MAX_WINDOWS)
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Append a window. If Unix time was set back, what was before is forgotten."""
+        last_ns = int(self._rows[1, (self._nr - 1) % MAX_WINDOWS]) if self._nr else 0
+        if snapshot.end_ns <= last_ns:
+            self._nr = 0
+        start_ns = max(snapshot.start_ns, last_ns) if self._nr else snapshot.start_ns
+        self._rows[:, self._nr % MAX_WINDOWS] = start_ns, snapshot.end_ns, snapshot.accessed_bytes
+        self._nr += 1
+
+    def between(self, start_ns: int, end_ns: int) -> Windows:
+        """Return the windows that end within ``(start_ns, end_ns]``."""
+        index = np.arange(self._nr - len(self), self._nr) % MAX_WINDOWS
+        times = self._rows[1, index]
+        some = index[np.searchsorted(times, start_ns, "right") : np.searchsorted(times, end_ns, "right")]
+        return Windows(*self._rows[:, some])

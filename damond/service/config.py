@@ -7,23 +7,20 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
-from damond.core import Attrs
-from damond.core.attrs import attrs_problems
+from damond.core import IntervalsGoal
+from damond.core.attrs import Attrs, attrs_problems
 from damond.errors import ConfigError, DamondError, UnknownNameError, UsageError, nearest
 from damond.plugin import Registry
 from damond.service import config_files
 from damond.service.checks import context_problems
 from damond.service.config_files import Files, Place
+from damond.service.pace import ATTRS, DEFAULT_MAX_CPU, AttrsTable, MaxChecks, MaxCpu, PaceTable, pace
 from damond.service.selector import Selector
 from damond.service.spec import ContextSpec, TargetSpec
-from damond.units import parse_interval
-
-ATTRS: Final = tuple(Attrs.__dataclass_fields__)
 
 _Pid = Annotated[int, Field(gt=0, le=2**22)]  # PID_MAX_LIMIT, include/linux/threads.h
-_Interval = Annotated[int, BeforeValidator(parse_interval)]
 _Path = Annotated[Path, Strict(strict=False)]  # TOML has texts
 
 _WORDS: Final = {
@@ -48,42 +45,28 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class AttrsTable(_Table):
-    """Attributes as the file has them; intervals are texts with their unit, such as ``"5ms"``."""
-
-    sample_interval: _Interval | None = None
-    aggr_interval: _Interval | None = None
-    primitive_update_interval: _Interval | None = None
-    min_nr_regions: int | None = None
-    max_nr_regions: int | None = None
-
-    def given(self) -> dict[str, int]:
-        """Return the attributes that were given."""
-        return {name: getattr(self, name) for name in ATTRS if getattr(self, name) is not None}
-
-
-class ContextTable(AttrsTable):
+class ContextTable(PaceTable):
     """One ``[context.NAME]``."""
 
     primitive: str = "auto"
     pid: _Pid | None = None
-    pids: list[_Pid] = []
-    targets: list[Annotated[int, Field(ge=0, lt=2**63)]] = []
+    pids: list[_Pid] = Field(default_factory=list)
+    targets: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(default_factory=list)
     select: Selector | None = None
     children: bool = False
-    command: list[str] = []
+    command: list[str] = Field(default_factory=list)
     autostart: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
-    def spec(self, name: str, defaults: Mapping[str, int]) -> ContextSpec:
+    def spec(self, name: str, defaults: PaceTable) -> ContextSpec:
         """Make what a worker needs."""
         ids = ([] if self.pid is None else [self.pid]) + self.pids + self.targets
         return ContextSpec(
             name=name,
             primitive=self.primitive,
             options=self.options,
-            attrs={**defaults, **self.given()},
+            **pace(self, defaults),
             targets=tuple(map(TargetSpec, dict.fromkeys(ids))),
             seed=self.seed,
             select=None if self.select is None else self.select.model_dump(exclude_none=True, by_alias=True),
@@ -101,6 +84,8 @@ class ServiceTable(_Table):
     user: str | None = None
     group: str | None = None
     plugins: list[str] | None = None
+    max_cpu: MaxCpu = DEFAULT_MAX_CPU
+    max_checks_per_s: MaxChecks = None
 
 
 class RemoteTable(_Table):
@@ -117,13 +102,13 @@ class Config(_Table):
 
     service: ServiceTable = ServiceTable()
     remote: RemoteTable = RemoteTable()
-    defaults: AttrsTable = AttrsTable()
+    defaults: PaceTable = PaceTable()
     context: dict[str, ContextTable] = {}
 
     def specs(self, *, autostart_only: bool = False) -> list[ContextSpec]:
         """List the contexts, in the order of the file."""
         return [
-            table.spec(name, self.defaults.given())
+            table.spec(name, self.defaults)
             for name, table in self.context.items()
             if table.autostart or not autostart_only
         ]
@@ -197,6 +182,21 @@ def _own_findings(table: Mapping[str, Any], registry: Registry) -> Iterator[tupl
             attrs = {**defaults, **_readable_attrs(each)}
             found = context_problems(name, each, attrs, registry)
             yield from ((("context", name), error) for error in found if str(error) not in told)
+            yield from ((("context", name), error) for error in _goal_problems(each, attrs))
+
+
+def _goal_problems(table: Mapping[str, Any], attrs: Mapping[str, int]) -> Iterator[DamondError]:
+    """Say whether a goal contradicts the intervals beside it; faults of either by itself are told elsewhere."""
+    given = {key: value for key, value in table.items() if key in (*ATTRS, "intervals_goal")}
+    try:
+        own, chosen = PaceTable.model_validate(given), Attrs.fitting(attrs)
+    except (pydantic.ValidationError, DamondError):
+        return
+    if isinstance(own.intervals_goal, IntervalsGoal) and own.sample_interval is not None:
+        try:
+            own.intervals_goal.check(chosen)
+        except DamondError as error:
+            yield error
 
 
 def _readable_attrs(table: Mapping[str, Any]) -> dict[str, int]:
@@ -220,6 +220,8 @@ def _findings(error: pydantic.ValidationError, model: type[BaseModel]) -> Iterat
         if each["type"] == "extra_forbidden":
             *parents, key = each["loc"]
             yield each["loc"], f"{where}: unknown key {key!r} ({nearest(str(key), _keys(model, parents))})"
+        elif each["type"] == "missing":
+            yield each["loc"], f"{where} must be given"
         else:
             words = _WORDS.get(each["type"]) or each["msg"].removeprefix("Value error, ")
             yield each["loc"], f"{where} = {_short.repr(each['input'])}: {words}"
@@ -230,7 +232,7 @@ def _keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "service": ServiceTable,
         "remote": RemoteTable,
-        "defaults": AttrsTable,
+        "defaults": PaceTable,
         "context": ContextTable,
     }
     for part in path:

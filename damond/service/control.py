@@ -14,9 +14,10 @@ status      -                                        all that is known of superv
 start       names and/or contexts (name -> table     names that run now; all or none
             as in the configuration), exclusive
 stop        names                                    names
-tune        context, attrs (intervals as texts with  nothing; the context goes on, its results are converted
-            their unit, or numbers: microseconds),
-            add_targets, remove_targets
+tune        context, attrs (intervals as texts with  nothing; the context goes on, its results are converted.
+            their unit, or numbers: microseconds),   Given intervals stay as they are, unless a goal (a table as in
+            goal, max_cpu, add_targets,              the configuration, or "off") is given as well
+            remove_targets
 pause       context                                  nothing; sampling rests, what was counted is delivered
 resume      context                                  nothing
 snapshot    context, kind                            frames of the newest message (topic, header, body) or nil;

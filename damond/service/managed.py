@@ -50,6 +50,9 @@ class ManagedContext:
         roots: Targets that were given, not found: they stay while they live.
         command: The program that was started for it, or None.
         started: Facts from the last ``started``: primitive, granularity, attributes.
+        cost: What it would use without a budget, as its worker said last; empty until then.
+        share: What it may use of the budgets of the service; see :class:`damond.service.shares.Sharing`.
+        told: What its worker knows that it may cost.
     """
 
     def __init__(
@@ -69,6 +72,9 @@ class ManagedContext:
         self.paused = False
         self.handle: WorkerHandle | None = None
         self.started: dict[str, Any] = {}
+        self.cost: dict[str, Any] = {}
+        self.share: dict[str, float] = {}
+        self.told: dict[str, float | None] = {}
         self.settled = asyncio.Event()
         self.target_ids = [each.id for each in spec.targets]
         self.watched: list[int] = []
@@ -117,7 +123,9 @@ class ManagedContext:
         if self.state != "starting":
             self._become("starting")
         self.settled.clear()
-        self.handle = self._launcher.fork(self.spec, self._hear, self._ended, self._on_stderr)
+        self.told = self.spec.bounds(self.share)
+        bounded = replace(self.spec, max_cpu=self.told["max_cpu"], max_checks_per_s=self.told["max_checks_per_s"])
+        self.handle = self._launcher.fork(bounded, self._hear, self._ended, self._on_stderr)
         self._timer = asyncio.get_running_loop().call_later(START_TIMEOUT_S, self._give_up, self.handle)
 
     def _give_up(self, handle: WorkerHandle) -> None:
@@ -238,6 +246,8 @@ class ManagedContext:
             self._requests.answered(message)
         elif message["kind"] == "paced":
             self._take_attrs(message["attrs"])
+        elif message["kind"] == "cost":
+            self.cost = dict(message)
         else:
             self.life.heard(message)
             self._happened(message["event"], message["reason"], message["details"])

@@ -27,7 +27,8 @@ def parse(frames: list[bytes]) -> dict[str, Any]:
     try:
         request = msgpack.unpackb(frames[0])
     except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise ProtocolError(f"a request that is not msgpack: {error}", hint="send one msgpack map") from error
+        what = f"{type(error).__name__} {error}".strip()
+        raise ProtocolError(f"a request that is not msgpack: {what}", hint="send one msgpack map") from error
     if not isinstance(request, dict):
         raise ProtocolError(f"a request that is a {type(request).__name__}, not a map", hint="send one msgpack map")
     return _checked(request)

@@ -23,6 +23,7 @@ from damond.service.privileges import Identity
 from damond.service.readers import REMOTE_STREAM, STREAM, Readers
 from damond.service.remote import RemoteQuery, RemoteStream, load_pair
 from damond.service.runtime_dir import RuntimeDir
+from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec
 from damond.service.supervisor import Supervisor
 
@@ -80,6 +81,9 @@ class Service:
                 lost_lines=lambda: journal.lost,
                 plugins=service.plugins,
                 identity=identity,
+                sharing=Sharing(
+                    None if isinstance(service.max_cpu, str) else service.max_cpu, service.max_checks_per_s
+                ),
             ) as self._supervisor:
                 _take_all_descriptors()
                 self._control = ControlServer(self._supervisor, self.reload)
@@ -151,7 +155,10 @@ class Service:
 
     async def _start_all(self) -> bool:
         """Start the contexts of the configuration; return False if the end is wanted before all of them run."""
-        starting = asyncio.gather(*map(self._start, self._config.specs(autostart_only=True)))
+        specs = self._config.specs(autostart_only=True)
+        self._supervisor.sharing.expected = len(specs)
+        starting = asyncio.gather(*map(self._start, specs))
+        starting.add_done_callback(lambda _: setattr(self._supervisor.sharing, "expected", 0))
         ending = asyncio.create_task(self._control.shutdown.wait())
         waiting: list[asyncio.Future[Any]] = [starting, ending]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -38,6 +38,7 @@ def _state(context: ManagedContext) -> dict[str, Any]:
         "primitive": context.started.get("primitive", context.spec.primitive),
         "options": dict(context.spec.options),
         "attrs": context.started.get("attrs", {}),
+        "share": dict(context.share),
         "targets": context.watched if context.started else context.target_ids,
         "waits": context.spec.waits_for_targets,
         "pid": handle.pid if handle is not None and handle.is_alive else None,

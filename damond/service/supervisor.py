@@ -7,9 +7,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import psutil
 
@@ -27,6 +27,7 @@ from damond.service.managed import ManagedContext
 from damond.service.privileges import Identity, describe
 from damond.service.processes import Processes
 from damond.service.runtime_dir import RuntimeDir
+from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.service.status import describe_context, never_started
 from damond.stream import welcome
@@ -35,6 +36,7 @@ from damond.stream.welcome import Welcome
 _log = logging.getLogger(__name__)
 
 _HEALTH_EVERY_S: Final = 0.25
+_SHARE_EVERY_S: Final = 2.0
 
 
 class Supervisor:
@@ -52,10 +54,12 @@ class Supervisor:
         trusting: As in :class:`LauncherProcess`.
         plugins: As in :class:`LauncherProcess`.
         identity: Whom this process becomes as soon as the launcher runs, which stays as it is.
+        sharing: The budgets of the service; None is no bound.
 
     Attributes:
         contexts: What has been started, and what could be.
         registry: As given.
+        sharing: As given.
         launcher: The parent of the workers.
         hub: The stream.
         lost: What readers say they have lost.
@@ -74,9 +78,11 @@ class Supervisor:
         trusting: bool = False,
         plugins: Sequence[str] | None = None,
         identity: Identity | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.contexts = Contexts(known, self._forget)
         self.registry = registry
+        self.sharing = sharing or Sharing()
         self.launcher = LauncherProcess(runtime.endpoints, trusting=trusting, plugins=plugins)
         self.lost = Lost()
         self._processes = Processes(self.launcher.executables)
@@ -102,7 +108,9 @@ class Supervisor:
             await self.launcher.__aexit__()
             raise
         self._publisher = self.hub.publisher()
-        self._watching = [asyncio.create_task(each) for each in (self._watch_health(), self._watch_targets())]
+        self._watching = [
+            asyncio.create_task(each) for each in (self._watch_health(), self._watch_targets(), self._watch_costs())
+        ]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -143,6 +151,7 @@ class Supervisor:
         for spec in specs:
             self.check(spec)
         group = [self._enter(spec, exclusive=exclusive) for spec in specs]
+        self.sharing.share(self.contexts.running())
         try:
             for each in group:
                 await self._begin(each)
@@ -227,19 +236,37 @@ class Supervisor:
                 raise failure
 
     async def tune(
-        self, name: str, attrs: dict[str, int], *, add: Sequence[int] = (), remove: Sequence[int] = ()
+        self,
+        name: str,
+        attrs: dict[str, int],
+        *,
+        add: Sequence[int] = (),
+        remove: Sequence[int] = (),
+        goal: Mapping[str, int] | Literal["keep"] | None = "keep",
     ) -> None:
-        """Change attributes and targets of a running context without losing results.
+        """Change attributes, goal and targets of a running context without losing results.
 
         Raises:
             DamondError: The worker refused; as :meth:`Contexts.get`.
         """
         context = self.contexts.get(name)
-        if attrs:
-            await context.request("tune", attrs=attrs)
-            context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs})
+        if attrs or goal != "keep":
+            wanted = {} if goal == "keep" else {"goal": goal}
+            await context.request("tune", attrs=attrs, **wanted)
+            kept = context.spec.intervals_goal if isinstance(goal, str) else goal
+            context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs}, intervals_goal=kept)
         if add or remove:
             await context.retarget(self._changed_targets(context, add, remove), "requested", add)
+
+    def bound(self, name: str, max_cpu: float | None) -> None:
+        """Change what a context may cost at most, besides its share of the service's budget.
+
+        Raises:
+            DamondError: As :meth:`context`.
+        """
+        context = self.contexts.get(name)
+        context.spec = replace(context.spec, max_cpu=max_cpu)
+        self.sharing.share(self.contexts.running())
 
     @staticmethod
     def _changed_targets(context: ManagedContext, add: Sequence[int], remove: Sequence[int]) -> list[int]:
@@ -286,6 +313,12 @@ class Supervisor:
                     told = str(error)
                     _log.warning("targets stay as they are, processes can't be listed: %s", error)
 
+    async def _watch_costs(self) -> None:
+        while True:
+            self.sharing.measure(self.launcher.pid)
+            self.sharing.share(self.contexts.running())
+            await asyncio.sleep(_SHARE_EVERY_S)
+
     def is_fresh(self) -> bool:
         """Whether every running context publishes in time."""
         return all(each.health.healthy for each in self.contexts if each.state == "running")
@@ -302,6 +335,7 @@ class Supervisor:
             "runtime_dir": str(self._runtime.endpoints.directory),
             "stream": self._runtime.endpoints.stream,
             "nr_running": self.nr_running,
+            "budget": self.sharing.describe(),
             "drops": {
                 "missed": dict(self.hub.drops.missed),
                 "malformed": self.hub.drops.malformed,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from damond import __version__
 from damond.errors import NotPermittedError, UnknownNameError, UsageError
 from damond.service import config
+from damond.service.pace import PaceTable, as_plain
 from damond.service.protocol import VERSION
 from damond.service.supervisor import Supervisor
 from damond.stream import wire
@@ -54,6 +55,8 @@ class _ContextArgs(_Args):
 
 class _TuneArgs(_ContextArgs):
     attrs: dict[str, str | int] = {}
+    goal: dict[str, str | int] | str | None = None
+    max_cpu: str | None = None
     add_targets: list[int] = []
     remove_targets: list[int] = []
 
@@ -153,8 +156,18 @@ class Verbs:
 
     async def _tune(self, args: _TuneArgs) -> None:
         texts = {key: f"{each}us" if _is_usec(key, each) else each for key, each in args.attrs.items()}
-        attrs = _validated("tune: attrs", config.AttrsTable, texts).given()
-        await self._supervisor.tune(args.context, attrs, add=args.add_targets, remove=args.remove_targets)
+        pace = {"intervals_goal": args.goal, "max_cpu": args.max_cpu}
+        table = _validated("tune", PaceTable, {**texts, **pace})
+        if table.max_cpu is not None:
+            self._supervisor.bound(args.context, None if isinstance(table.max_cpu, str) else table.max_cpu)
+        goal = table.goal()
+        await self._supervisor.tune(
+            args.context,
+            table.given(),
+            add=args.add_targets,
+            remove=args.remove_targets,
+            goal="keep" if goal is None else as_plain(goal),
+        )
 
     async def _pause(self, args: _ContextArgs) -> None:
         await self._supervisor.pause(args.context, paused=True)

@@ -18,7 +18,20 @@ from typing import Any, Final
 import numpy as np
 import zmq
 
-from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot, Target, TargetSnapshot, summarize
+from damond.core import (
+    Attrs,
+    Budget,
+    BudgetUse,
+    Callback,
+    Context,
+    IntervalsGoal,
+    Kdamond,
+    Primitive,
+    Snapshot,
+    Target,
+    TargetSnapshot,
+    summarize,
+)
 from damond.errors import DamondError, NotPermittedError, PluginError, UnreachableError, UsageError
 from damond.plugin import Registry, parse_options
 from damond.service.footprint import FootprintReader
@@ -38,6 +51,9 @@ PACE_INTERVAL_NS: Final = 10_000_000_000
 """Least time between two events that say that goal or budget have changed the intervals."""
 
 _CONNECT_TIMEOUT_S: Final = 10.0
+
+_NEWS: Final = 0.1
+"""Part by which a cost must change to be told again."""
 
 _MESSAGE_SZ: Final = 4000
 """Characters of what a plugin has to say about its failure: it crosses a link, and is kept."""
@@ -84,24 +100,26 @@ class LinkStop:
         self.reason = self.reason or "terminated"
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait that long, or until a stop is requested: then return True."""
-        if self.reason:
-            return True
-        ready = wait_readable([self._link.fileno(), self._wakeup.fileno()], timeout_s)
-        if self._link.fileno() in ready:
-            self._listen()
+        """Wait that long, or until a stop is requested: then return True. A request of a person ends the wait, too."""
+        deadline_s = time.monotonic() + timeout_s
+        patient = True
+        while patient and not self.reason:
+            ready = wait_readable([self._link.fileno(), self._wakeup.fileno()], deadline_s - time.monotonic())
+            patient = self._link.fileno() in ready and not self._listen()
         return bool(self.reason)
 
-    def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """Take a message in; say whether somebody waits for what it asks for."""
         try:
             message, _ = self._link.receive()
         except LinkClosedError:
             self.reason = "supervisor_gone"
-            return
+            return True
         if message["kind"] == "stop":
             self.reason = "requested"
         elif self.on_request is not None:
             self.on_request(message)
+        return bool(message["kind"] != "budget")
 
 
 class Reporter:
@@ -118,6 +136,7 @@ class Reporter:
         self._pace_due_ns = self._nr_paced = 0
         self._paced_from: Attrs | None = None
         self._pace = Attrs()
+        self._wanted: dict[str, float] = {}
 
     def event(self, event: str, reason: str = "", **details: Any) -> None:
         """Publish a change in the life of the context, and tell the supervisor."""
@@ -201,7 +220,17 @@ class Reporter:
             memory=self._footprint.latest(),
         )
         self._publisher.publish(summary)
+        self._tell_cost(snapshot.budget)
         self._span_ns = self._checks = self._cpu_us = 0
+
+    def _tell_cost(self, used: BudgetUse | None) -> None:
+        """Tell the supervisor how much of the budget is wanted, if that is something new."""
+        if used is None:
+            return
+        wanted = {"wanted_cpu": used.wanted_cpu, "wanted_checks_per_s": used.wanted_checks_per_s}
+        if any(abs(amount - self._wanted.get(name, 0.0)) > _NEWS * amount for name, amount in wanted.items()):
+            self._wanted = wanted
+            self.tell("cost", **wanted)
 
 
 def _processes(targets: Iterable[Target | TargetSnapshot]) -> list[tuple[int, int]]:
@@ -279,6 +308,10 @@ def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
         callback=Callback(private=spec.private, **callbacks),
         rng=np.random.default_rng(spec.seed),
         waits_for_targets=spec.waits_for_targets,
+        intervals_goal=None if spec.intervals_goal is None else IntervalsGoal(**spec.intervals_goal),
+        budget=spec.budget(),
+        initial_nr_regions=spec.initial_nr_regions,
+        strict_min_nr_regions=spec.strict_min_nr_regions,
     )
 
 
@@ -298,6 +331,7 @@ class Commands:
             "tune": self._tune,
             "targets": self._targets,
             "pause": self._pause,
+            "budget": self._budget,
         }
 
     def request(self, message: dict[str, Any]) -> None:
@@ -312,7 +346,13 @@ class Commands:
             refusal = {"code": error.code, "message": error.message, "hint": error.hint}
         self._reporter.tell("done", id=message["id"], error=refusal)
 
+    def _budget(self, message: dict[str, Any]) -> None:
+        self._kdamond.allow(Budget(**message["bounds"]))
+
     def _tune(self, message: dict[str, Any]) -> None:
+        if "goal" in message:
+            goal = message["goal"]
+            self._kdamond.aim(None if goal is None else IntervalsGoal(**goal))
         self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.asked), **message["attrs"]}))
 
     def _targets(self, message: dict[str, Any]) -> None:

@@ -8,10 +8,8 @@ import numpy as np
 
 from damond.errors import DamondError
 from damond.record import Record, RecordedContext
-from damond.report import heat, idle, temperature, wss
 from damond.report.coverage import Coverage
-from damond.report.heat import Canvas
-from damond.report.idle import Idle
+from damond.report.measures import heat, idle, temperature, wss
 from damond.report.source import of_record
 from damond.report.subject import Subject
 from damond.units import NSEC_PER_USEC, format_interval
@@ -56,10 +54,10 @@ def past_view(
 
 
 def _picture(subject: Subject, found: RecordedContext, target_id: int | None, *, everything: bool) -> dict[str, Any]:
-    canvas = Canvas(nr_times=NR_TIMES, nr_addrs=NR_ADDRS, everything=everything, target_id=target_id)
+    canvas = heat.Canvas(nr_times=NR_TIMES, nr_addrs=NR_ADDRS, everything=everything, target_id=target_id)
     drawn = heat.measure(subject, canvas)
     if target_id not in drawn.target_ids and drawn.target_ids:
-        drawn = heat.measure(subject, Canvas(nr_times=NR_TIMES, nr_addrs=NR_ADDRS, everything=everything))
+        drawn = heat.measure(subject, heat.Canvas(nr_times=NR_TIMES, nr_addrs=NR_ADDRS, everything=everything))
     working_set, idle_times, pieces = wss.measure(subject, (0.0,)), idle.measure(subject), temperature.measure(subject)
     chosen = drawn.heatmap.target_id if drawn.heatmap is not None else None
     shown = [each for each in pieces.pieces if each.target_id == chosen][:MAX_REGIONS]
@@ -70,7 +68,9 @@ def _picture(subject: Subject, found: RecordedContext, target_id: int | None, *,
         "newest": _figures(drawn.coverage, working_set, len(pieces.pieces), found.primitive),
         "targets": [{"id": each, "pid": None} for each in drawn.target_ids],
         "target": chosen,
-        "heatmap": None if drawn.heatmap is None else heatmap_map(drawn.heatmap, mappings.get(drawn.heatmap.target_id)),
+        "heatmap": None
+        if drawn.heatmap is None
+        else heatmap_map(drawn.heatmap, drawn.recorded, mappings.get(drawn.heatmap.target_id)),
         "working_set": list(zip(middle_ms[known].tolist(), series.mean[known].tolist(), strict=True)),
         "idle": _idle(idle_times),
         "regions": [
@@ -107,7 +107,7 @@ def _figures(coverage: Coverage, working_set: wss.WorkingSet, nr_regions: int, p
     }
 
 
-def _idle(found: Idle) -> list[dict[str, Any]]:
+def _idle(found: idle.Idle) -> list[dict[str, Any]]:
     """Make buckets of the idle times at the end of the span."""
     at_least = [format_interval(each // NSEC_PER_USEC) for each in found.at_least_ns]
     sizes = [*found.newest_bytes, 0]

@@ -5,10 +5,12 @@ import itertools
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from damond.core import Snapshot, Summary, TargetSnapshot, summarize
 from damond.report import Area, Heatmap, Mappings
-from damond.report.idle_now import idle_times
+from damond.report.idle import idle_times
+from damond.report.scrolling import NO_DATA
 from damond.units import USEC_PER_SEC, format_interval, format_size
 from damond.web.watched import Watched
 
@@ -40,7 +42,7 @@ def live_view(name: str, watched: Watched, *, target_id: int | None, span_s: flo
         "target": chosen,
         "newest": {**_figures(snapshot), **_memory(watched.summary)},
         "lost": {"missed": watched.missed, "skipped": watched.skipped, "restarts": watched.restarts},
-        "heatmap": None if heatmap is None else heatmap_map(heatmap, mappings),
+        "heatmap": None if heatmap is None else heatmap_map(heatmap, (heatmap.heat != NO_DATA).any(axis=1), mappings),
         "working_set": [[time_ns / _NSEC_PER_MSEC, sz] for time_ns, sz in watched.working_set(span_s)],
         "idle": _idle(snapshot),
         "regions": [] if chosen is None else _regions(snapshot, chosen, mappings),
@@ -88,10 +90,10 @@ def _figures(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def heatmap_map(heatmap: Heatmap, mappings: Mappings | None = None) -> dict[str, Any]:
+def heatmap_map(heatmap: Heatmap, recorded: NDArray[np.bool_], mappings: Mappings | None = None) -> dict[str, Any]:
     """Make plain values of a heat map: one byte a cell, rows are time; two values say why there is no heat."""
     cells = np.full(heatmap.heat.shape, NOT_MONITORED, np.uint8)
-    cells[~heatmap.recorded] = NOTHING_KNOWN
+    cells[~recorded] = NOTHING_KNOWN
     known = heatmap.heat >= 0  # not NaN
     # Nothing and all are told from nearly nothing and nearly all, as in the terminal.
     steps = np.round(heatmap.heat[known] * FULL)

@@ -8,7 +8,7 @@ from damond.core import Snapshot, Summary
 from damond.report import Heatmap
 from damond.report.recent import Recent
 from damond.report.scrolling import Grid, Scrolling
-from damond.report.working_sets import WorkingSets, means
+from damond.report.series import WorkingSets, means
 
 NR_TIMES: Final = 240
 """Columns of a picture: what a phone can show."""

@@ -142,7 +142,7 @@ def in_a_guest(name: str, damo: str | None) -> list[Row]:
     Raises:
         subprocess.SubprocessError: It failed.
     """
-    words = [sys.executable, "-m", "tests.kernel.guest", "--timeout", str(_TIMEOUT_S), "--"]
+    words = [sys.executable, "-m", "tests.kernel.guest", "--first", "--timeout", str(_TIMEOUT_S), "--"]
     words += [sys.executable, "-m", "tests.kernel.compare", name, *(["--damo", damo] if damo else [])]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=_TIMEOUT_S + LIMIT_S)
     return [Row(**each) for each in json.loads(done.stdout)]

@@ -298,3 +298,68 @@ def test_offering_loads_no_more_than_needed(write_plugin: Any) -> None:
     assert [each.name for each in Registry(plugins, offering="b").reports] == ["b"]
     assert [each.name for each in Registry(plugins, offering="mine").reports] == ["a", "b", "c"]
     assert [each.name for each in Registry(plugins, offering="first").reports] == ["a"]
+
+
+POLICY = """
+from damond.core import Policy
+
+class {cls}(Policy):
+    name = "{policy}"
+
+    def merge(self, ctx, max_nr_accesses, sz_limit):
+        pass
+
+    def split(self, ctx):
+        pass
+
+@hookimpl
+def damond_primitives():
+    return [Mine]
+
+@hookimpl
+def damond_policies():
+    return [{cls}]
+"""
+
+
+def test_policies_are_offered_beside_primitives(write_plugin: Any) -> None:
+    """A plugin may bring both kinds; damond's own policies are there without any plugin."""
+    registry = Registry([write_plugin(body=POLICY.format(cls="Still", policy="still"))])
+    (report,) = registry.reports
+    assert (report.primitives, report.policies, report.error) == (("mine",), ("still",), "")
+    assert registry.make_policy("still", {}).name == "still"
+    assert {"kernel", "fraction", "still"} <= set(registry.policies)
+    assert set(Registry([]).policies) == set(registry.policies) - {"still"}
+
+
+def test_a_name_of_damonds_own_policies_is_taken(write_plugin: Any) -> None:
+    """Nobody can replace the policy that is called the kernel's; what else the plugin offers is accepted."""
+    registry = Registry([write_plugin(body=POLICY.format(cls="Other", policy="kernel"))])
+    (report,) = registry.reports
+    assert report.primitives == ("mine",)
+    assert "the policy name 'kernel' is taken by damond" in report.error
+
+
+def test_broken_policy(write_plugin: Any) -> None:
+    """What is no policy is refused, and said to be none."""
+    body = POLICY.format(cls="Half", policy="half").replace("def split", "def splits")
+    (report,) = Registry([write_plugin(body=body)]).reports
+    assert (report.policies, report.error) == ((), "policy 'half' lacks split")
+
+
+def test_unknown_policy_and_option() -> None:
+    """The nearest names are suggested, of policies and of their options."""
+    registry = Registry([])
+    with pytest.raises(UnknownNameError, match="unknown policy 'kernle'") as caught:
+        registry.policy("kernle")
+    assert (caught.value.code, "did you mean 'kernel'?" in caught.value.hint) == ("unknown_policy", True)
+    with pytest.raises(UnknownNameError, match="unknown option 'speed'"):
+        registry.make_policy("kernel", {"speed": 1})
+
+
+def test_offering_goes_on_until_the_policy_is_there(write_plugin: Any) -> None:
+    """A worker that needs a stranger's policy loads further plugins for it; damond's own need none."""
+    plugins = [write_plugin("a", primitive="first"), write_plugin("b", POLICY.format(cls="Still", policy="still"))]
+    names = [each.name for each in Registry(plugins, offering="first", policy="still").reports]
+    assert names == ["a", "b"]
+    assert [each.name for each in Registry(plugins, offering="first", policy="fraction").reports] == ["a"]

@@ -114,6 +114,7 @@ def test_budget_crosses_the_wire() -> None:
             "max_checks_per_s": None,
             "cpu": 0.009,
             "wanted_cpu": 0.04,
+            "wanted_checks_per_s": 0.0,
             "stretched": 4.0,
             "max_nr_regions": 500,
         }

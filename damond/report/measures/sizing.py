@@ -1,0 +1,92 @@
+"""How much memory a program needs, by what it touched."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from damond.report.coverage import Coverage, gather
+from damond.report.memory import Memory, memory_of
+from damond.report.percentiles import percentiles
+from damond.report.periods import Periods, period_of
+from damond.report.recency import Recency, times_within
+from damond.report.subject import Subject
+from damond.report.timeline import Series
+from damond.report.touched import SURE_HEAT
+
+PERCENTILES: Final = (50, 75, 90, 95, 99, 100)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Sizing:
+    """What was touched, beside what is resident.
+
+    A region in which any access was found counts whole, so that what was touched is known as an upper bound: nobody
+    who sizes by it gives too little. The lower one counts only regions that were hot all over.
+
+    Attributes:
+        coverage: What this is based on.
+        period_ns: What the percentiles are of: minutes, if the span is long enough. Nanoseconds.
+        nr_periods: How many there are.
+        nr_short: Periods left out, because less than half of them was recorded.
+        percentiles: Percentiles of the periods.
+        touched_bytes: At most touched in one period, at each of them.
+        sure_bytes: The same of regions that were hot all over: found accessed in nine samples of ten.
+        all_bytes: At most touched in the whole span.
+        all_sure_bytes: The same of regions that were hot all over.
+        within_ns: Times before the end, the last is the whole span. Nanoseconds.
+        recent_bytes: At most touched within each of them.
+        idle_bytes: Resident memory that was not touched within each of them, at least; () if the resident memory is
+            not known.
+        memory: What the processes held.
+        series: What was touched per period.
+    """
+
+    coverage: Coverage
+    period_ns: int
+    nr_periods: int
+    nr_short: int
+    percentiles: tuple[int, ...]
+    touched_bytes: tuple[int, ...]
+    sure_bytes: tuple[int, ...]
+    all_bytes: int
+    all_sure_bytes: int
+    within_ns: tuple[int, ...]
+    recent_bytes: tuple[int, ...]
+    idle_bytes: tuple[int, ...]
+    memory: Memory
+    series: Series
+
+
+def measure(subject: Subject) -> Sizing:
+    """Measure what a program needs."""
+    period_ns = period_of(subject)
+    touched = Periods(subject.from_ns, period_ns)
+    sure = Periods(subject.from_ns, period_ns, SURE_HEAT)
+    recency = Recency(subject.to_ns, times_within(subject))
+    coverage = gather(subject, touched, sure, recency)
+    touched.finish()
+    sure.finish()
+    recent_bytes, memory = recency.nr_bytes(), memory_of(subject)
+    rss_bytes = memory.rss.newest if memory.rss is not None else None
+    return Sizing(
+        coverage=coverage,
+        period_ns=period_ns,
+        nr_periods=len(touched.touched_bytes),
+        nr_short=touched.nr_short,
+        percentiles=PERCENTILES,
+        touched_bytes=_percentiles(touched),
+        sure_bytes=_percentiles(sure),
+        all_bytes=touched.total.nr_bytes,
+        all_sure_bytes=0 if coverage.whole_mappings else sure.total.nr_bytes,
+        within_ns=recency.within_ns,
+        recent_bytes=recent_bytes,
+        idle_bytes=() if rss_bytes is None else tuple(max(rss_bytes - each, 0) for each in recent_bytes),
+        memory=memory,
+        series=touched.series(subject),
+    )
+
+
+def _percentiles(periods: Periods) -> tuple[int, ...]:
+    values = periods.touched_bytes
+    return tuple(percentiles(values, np.ones(len(values)), PERCENTILES)) if len(values) else ()
