@@ -159,6 +159,8 @@ class Kdamond:
             ctx.window_samples += 1
             if self._callback(ctx.callback.after_sampling):
                 self.end_reason = "callback"
+            if ctx.passed_samples == 1:  # the first one loads and opens what the others only use
+                self._pacer.start_clock(*self._readings())
             if ctx.window_samples >= ctx.attrs.samples_per_aggr:
                 self._aggregate(max_nr_accesses)
             elif self._pacer.sampled() or (ctx.budget and self._pacer.is_overrun(*self._readings())):
@@ -226,8 +228,13 @@ class Kdamond:
         self._sink.tuned(self.ctx, old)
 
     def aim(self, goal: IntervalsGoal | None) -> None:
-        """Tune the intervals to another goal from now on, or leave them as they are. Use it through :meth:`call`."""
-        self.ctx.intervals_goal = goal
+        """Tune the intervals to another goal from now on, or leave them as they are. Use it through :meth:`call`.
+
+        Raises:
+            DamondError: The primitive can't; nothing has changed.
+        """
+        self._primitive.aim(self.ctx, goal)
+        self.ctx.intervals_goal = self._aimed = goal
         self._pace(self.ctx.nr_regions)
 
     def allow(self, budget: Budget | None) -> None:
@@ -259,6 +266,10 @@ class Kdamond:
         """
         self._pacer.settle(*self._readings(), nr_regions)
         if self._primitive.tunes_intervals:
+            goal = self._pacer.bounded_goal(self._aimed)
+            if goal != self._aimed:
+                self._primitive.aim(self.ctx, goal)
+                self._aimed = goal
             return
         old, wanted = self.ctx.attrs, self._pacer.attrs()
         if wanted != self._paced:
@@ -267,7 +278,7 @@ class Kdamond:
 
     def _begin_pacing(self) -> None:
         """Go at first as fast as the budget may be thought to allow."""
-        self._paced = self._pacer.attrs()
+        self._paced, self._aimed = self._pacer.attrs(), self.ctx.intervals_goal
         if self._paced != self.ctx.attrs and not self._primitive.tunes_intervals:
             self.ctx.attrs = self._primitive.tune(self.ctx, self._paced)
         self._pacer.start_clock(*self._readings())

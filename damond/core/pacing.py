@@ -7,11 +7,14 @@ from damond.core.attrs import MAX_INTERVAL, Attrs
 from damond.core.budget import Budget, BudgetUse, Governor, wanted_regions
 from damond.core.context import Context
 from damond.core.primitive import Primitive
-from damond.core.tuning import Tuner
+from damond.core.tuning import IntervalsGoal, Tuner
 from damond.units import USEC_PER_SEC, Usec
 
 _SLACK: Final = 1.08
 """An interval that is longer than it must be by less stays: every change costs ages a rounding."""
+
+_SAMPLES_PER_UPDATE: Final = 5
+"""Where the budget holds a context back, a look at the mappings costs about a third of a pass: no more often then."""
 
 
 class Pacer:
@@ -113,7 +116,25 @@ class Pacer:
         if least > self._wish_us and least <= now <= least * _SLACK and ctx.attrs.samples_per_aggr == samples:
             least = now
         sample = Usec(min(int(least), MAX_INTERVAL // samples))
-        return replace(self.asked, sample_interval=sample, aggr_interval=Usec(sample * samples))
+        attrs = replace(self.asked, sample_interval=sample, aggr_interval=Usec(sample * samples))
+        if sample <= self._wish_us:
+            return attrs
+        update = max(self.asked.primitive_update_interval, min(_SAMPLES_PER_UPDATE * sample, MAX_INTERVAL))
+        return replace(attrs, primitive_update_interval=Usec(update))
+
+    def bounded_goal(self, before: IntervalsGoal | None) -> IntervalsGoal | None:
+        """Return the goal for somebody else who tunes: its least interval is what the budget allows.
+
+        Args:
+            before: What was returned last: it stays where it is about right.
+        """
+        goal = self._ctx.intervals_goal
+        if goal is None or before is None:
+            return goal
+        least = int(self._governor.least_interval_us(self._ctx.nr_regions, self._primitive.pages_per_check))
+        least = goal.fit(least)
+        near = before.min_sample_us <= least * _SLACK and least <= before.min_sample_us * _SLACK
+        return before if near else replace(goal, min_sample_us=least)
 
     def _allow_regions(self) -> None:
         ctx = self._ctx

@@ -14,6 +14,7 @@ from damond.errors import UsageError
 if TYPE_CHECKING:  # a context holds a primitive, and a primitive works on contexts
     from damond.core.context import Context
     from damond.core.target import Target
+    from damond.core.tuning import IntervalsGoal
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,17 @@ class Primitive(ABC):
             DamondError: They can't be taken; nothing changes.
         """
         return attrs
+
+    def aim(self, ctx: Context, goal: IntervalsGoal | None) -> None:
+        """Take another goal to the one who tunes the intervals, if ``tunes_intervals``.
+
+        Args:
+            ctx: The context.
+            goal: That of the context, with a ``min_sample_us`` that its budget allows; None leaves intervals alone.
+
+        Raises:
+            DamondError: It can't be taken.
+        """
 
     def retarget(self, ctx: Context) -> None:  # noqa: ARG002
         """Take note that targets came or went while the context runs; make the regions of new ones.

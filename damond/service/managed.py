@@ -188,6 +188,11 @@ class ManagedContext:
             self._timer.cancel()
             self._timer = None
 
+    @property
+    def aggr_interval_s(self) -> float:
+        """Aggregation interval of the moment; 0 until it is known. Seconds."""
+        return self._interval_s("aggr_interval")
+
     def _interval_s(self, name: str) -> float:
         return float(self.started.get("attrs", {}).get(name, 0)) / USEC_PER_SEC
 

@@ -22,7 +22,11 @@ _LEAST_FOR_WORKERS: Final = 0.25
 _TELL_LESS: Final = 0.97
 _TELL_MORE: Final = 1.1
 """A share that has become less is told soon, one that has become more not for every bit: telling costs, too."""
-_SMOOTHING: Final = 0.2
+_SMOOTHING: Final = 0.05
+_OWN_CPU: Final = 0.002
+"""What supervisor and launcher are taken to use until it is measured: 0.1 % at rest, and subscribers."""
+_STARTING_S: Final = 10.0
+"""What they use until then goes into the start, not into the monitoring."""
 
 
 def share_out(total: float, wants: Mapping[str, float | None], limits: Mapping[str, float | None]) -> dict[str, float]:
@@ -79,7 +83,8 @@ class Sharing:
         self.max_cpu = max_cpu
         self.max_checks_per_s = max_checks_per_s
         self.expected = 0
-        self.own_cpu = 0.0
+        self.own_cpu = _OWN_CPU
+        self._began_s = time.monotonic()
         self._last: tuple[float, float] | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -90,9 +95,8 @@ class Sharing:
         except (OSError, psutil.Error):  # it has just died, which others notice
             return
         now_s, used_s = time.monotonic(), time.process_time() + launcher_s
-        if self._last is not None and now_s > self._last[0]:
-            used = (used_s - self._last[1]) / (now_s - self._last[0])
-            self.own_cpu += _SMOOTHING * (used - self.own_cpu) if self.own_cpu else used
+        if self._last is not None and now_s > self._last[0] and now_s - self._began_s > _STARTING_S:
+            self.own_cpu += _SMOOTHING * ((used_s - self._last[1]) / (now_s - self._last[0]) - self.own_cpu)
         self._last = (now_s, used_s)
 
     @property

@@ -36,6 +36,7 @@ from damond.stream.welcome import Welcome
 _log = logging.getLogger(__name__)
 
 _HEALTH_EVERY_S: Final = 0.25
+_HEALTH_AT_LEAST_EVERY_S: Final = 1.0
 _SHARE_EVERY_S: Final = 2.0
 
 
@@ -294,10 +295,13 @@ class Supervisor:
     async def _watch_health(self) -> None:
         looked_s = time.monotonic()
         while True:
-            await asyncio.sleep(_HEALTH_EVERY_S)
+            # No more often than is of use: each look is a part of the service's budget.
+            every_s = min((each.aggr_interval_s for each in self.contexts.running()), default=_HEALTH_AT_LEAST_EVERY_S)
+            every_s = min(max(every_s, _HEALTH_EVERY_S), _HEALTH_AT_LEAST_EVERY_S)
+            await asyncio.sleep(every_s)
             before_s, looked_s = looked_s, time.monotonic()
             # As after SIGSTOP and SIGCONT of this process: what waits to be read by now is not late.
-            stalled_s = max(0.0, looked_s - before_s - 2 * _HEALTH_EVERY_S)
+            stalled_s = max(0.0, looked_s - before_s - every_s - _HEALTH_EVERY_S)
             for each in self.contexts:
                 each.check_health(self.hub.last_snapshot_s.get(each.spec.name, 0.0), stalled_s)
 

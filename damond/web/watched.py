@@ -8,7 +8,7 @@ from damond.core import Snapshot, Summary
 from damond.report import Heatmap
 from damond.report.recent import Recent
 from damond.report.scrolling import Grid, Scrolling
-from damond.report.series import WorkingSets, means
+from damond.report.series import WorkingSets
 
 NR_TIMES: Final = 240
 """Columns of a picture: what a phone can show."""
@@ -77,6 +77,6 @@ class Watched:
         end_ns = self._recent.end_ns
         column_ns = self._column_ns(span_s)
         edges_ns = end_ns - column_ns * np.arange(NR_TIMES, -1, -1, dtype=np.int64)
-        values = means(*self._working_sets.between(int(edges_ns[0]), end_ns), edges_ns)
+        values = self._working_sets.between(int(edges_ns[0]), end_ns).means(edges_ns)
         some = ~np.isnan(values)
         return list(zip(edges_ns[1:][some].tolist(), values[some].tolist(), strict=True))

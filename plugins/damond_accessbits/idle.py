@@ -75,15 +75,24 @@ class IdleFrames:
         self._writes = Reach()
         self._reads = Reach()
 
-    def mark(self, frames: Words) -> None:
+    @property
+    def nr_words(self) -> int:
+        """Words of the bitmap that the frames of the pass are in: each was written, and is read, once."""
+        return len(self._numbers)
+
+    def mark(self, frames: Words, *, in_runs: bool = False) -> None:
         """Make frames look not accessed; 0 stands for no frame, which is never accessed.
+
+        Args:
+            frames: Numbers of frames.
+            in_runs: Neighbours among them are likely to be neighbours in memory: they are read at once.
 
         Whether a mark can take is asked before it is made. Reading the bitmap back instead would take a page that
         was accessed in between for one that can't be marked.
         """
         there = frames.nonzero()[0]
         there = there[np.argsort(frames[there])]  # neighbours side by side, in all files
-        carriers, flags = self._flags.carriers(frames[there])
+        carriers, flags = self._flags.carriers(frames[there], in_runs=in_runs)
         can = markable(flags)
         self.unknown = np.zeros(len(frames), bool)
         self._marked, self._carriers = there, carriers

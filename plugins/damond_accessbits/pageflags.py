@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from damond.errors import SourceUnavailableError
 from damond_accessbits.root import Root
-from damond_accessbits.words import WORD_SZ, Reach, Words, read_words
+from damond_accessbits.words import WORD_SZ, Reach, Words, read_runs, read_words
 
 # include/uapi/linux/kernel-page-flags.h, Linux 6.12.
 UPTODATE: Final = 1 << 3
@@ -80,19 +80,30 @@ class PageFlags:
             self._reach.measure(lambda words: os.pread(self._fd, words * WORD_SZ, offset), _MEASURED)
         return read_words(self._fd, frames, self._reach.words)
 
-    def carriers(self, frames: Words) -> tuple[Words, Words]:
+    def carriers(self, frames: Words, *, in_runs: bool = False) -> tuple[Words, Words]:
         """Find the frames that carry the idle bits of these ones: the head of the folio each belongs to.
+
+        Args:
+            frames: Numbers of frames.
+            in_runs: Neighbours among them are likely to be neighbours in memory.
 
         Returns:
             The frames and their flags; a tail without a head stays as it is.
         """
-        flags = self.read(frames)
+        flags = read_runs(self._fd, frames) if in_runs else self.read(frames)
         tails = (flags & np.uint64(TAIL)).nonzero()[0]
         if not len(tails):
             return frames, flags
         carriers, flags = frames.copy(), flags.copy()
-        for index in tails.tolist():
-            carriers[index], flags[index] = self._head(int(frames[index]))
+        tails = tails[np.argsort(frames[tails])]
+        while len(tails):
+            first = int(frames[tails[0]])
+            head, found = self._head(first)
+            # All that follow up to there are tails of the same folio, which is looked for once.
+            reach = head + (1 << self._orders[first >> _BLOCK_ORDER]) if found & HEAD else first + 1
+            nr_same = int(frames[tails].searchsorted(reach))
+            carriers[tails[:nr_same]], flags[tails[:nr_same]] = head, found
+            tails = tails[nr_same:]
         return carriers, flags
 
     def _head(self, tail: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from damond.errors import SourceUnavailableError
 from damond.units import PAGE_SIZE
-from damond_accessbits.words import WORD_SZ, Reach, Words, read_words
+from damond_accessbits.words import WORD_SZ, Reach, Words, read_runs, read_words
 
 PRESENT: Final = 1 << 63
 """The page is in memory (PM_PRESENT, fs/proc/task_mmu.c, Linux 6.12)."""
@@ -46,6 +46,15 @@ def frames_of(entries: Words) -> Words:
     if np.count_nonzero(frames) != np.count_nonzero(present):
         raise HiddenFramesError
     return frames
+
+
+def read_frames_in_runs(fd: int, pages: Words) -> Words:
+    """Look up the frames behind pages, of which neighbours follow each other; 0 where no page is present.
+
+    Raises:
+        HiddenFramesError: See :func:`frames_of`.
+    """
+    return frames_of(read_runs(fd, pages))
 
 
 def read_frames(fd: int, addrs: Words, reach: Reach | None = None) -> Words:

@@ -5,11 +5,10 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from damond.core import AddrRange, Attrs
+from damond.core import AddrRange, Attrs, IntervalsGoal
 from damond.errors import SourceUnavailableError
 from damond.units import Usec
 from damond_kdamond.files import PATIENCE_S, Files
-from damond_kdamond.options import IntervalsGoal
 from damond_kdamond.owner import KDAMONDS, NR_KDAMONDS, Owner, Survey, read_mark, survey, write_mark
 
 _log = logging.getLogger(__name__)
@@ -17,6 +16,7 @@ _log = logging.getLogger(__name__)
 _KDAMOND: Final = f"{KDAMONDS}/0"
 _CONTEXT: Final = f"{_KDAMOND}/contexts/0"
 _INTERVALS: Final = f"{_CONTEXT}/monitoring_attrs/intervals"
+_GOAL: Final = f"{_INTERVALS}/intervals_goal"
 _NR_REGIONS: Final = f"{_CONTEXT}/monitoring_attrs/nr_regions"
 SCHEME: Final = f"{_CONTEXT}/schemes/0"
 
@@ -96,21 +96,14 @@ class Admin:
         intervals = {field: Usec(value) for field, value in read.items() if field.endswith("interval")}
         return Attrs(**{**read, **intervals})  # type: ignore[arg-type]
 
-    def set_goal(self, goal: IntervalsGoal) -> None:
-        """Let the kernel tune the intervals.
+    def can_tune(self) -> bool:
+        """Say whether this kernel can tune the intervals itself (Linux 6.15)."""
+        return self._files.root.path(_GOAL).is_dir()
 
-        Raises:
-            SourceUnavailableError: This kernel can't.
-        """
-        directory = f"{_INTERVALS}/intervals_goal"
-        if not self._files.root.path(directory).is_dir():
-            raise SourceUnavailableError(
-                "kdamond",
-                "this kernel's DAMON can't tune its intervals itself: it has no intervals_goal",
-                hint="Linux 6.15 and later can; leave the option intervals_goal out",
-            )
+    def set_goal(self, goal: IntervalsGoal | None) -> None:
+        """Let the kernel tune the intervals from the next start or ``commit`` on, or not; it must be able to."""
         for name in ("access_bp", "aggrs", "min_sample_us", "max_sample_us"):
-            self._files.write(f"{directory}/{name}", getattr(goal, name))
+            self._files.write(f"{_GOAL}/{name}", 0 if goal is None else getattr(goal, name))
 
     def match_everything(self) -> None:
         """Let the scheme, whose action is none but to count, cover all regions."""

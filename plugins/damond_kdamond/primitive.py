@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
-from damond.core import Attrs, Context, Primitive, Probe, Target, Window
+from damond.core import Attrs, Context, IntervalsGoal, Primitive, Probe, Target, Window
 from damond.errors import InvalidOptionError, NoSuchProcessError, NotRunningError, UsageError
+from damond.units import Usec
 from damond_accessbits import Root
 from damond_kdamond.admin import WHAT_TARGET
 from damond_kdamond.files import Files
@@ -18,6 +20,14 @@ from damond_vaddr.process import Process
 
 _UPDATE_US: Final = 1_000_000
 """damo's default; the kernel's is 60 s. For processes only: memory of a machine seldom comes and goes."""
+
+
+def _fitted(attrs: Attrs, goal: IntervalsGoal | None) -> Attrs:
+    """Bring intervals within the bounds of a goal: the kernel takes no others (EINVAL)."""
+    if goal is None or goal.fit(attrs.sample_interval) == attrs.sample_interval:
+        return attrs
+    sample = goal.fit(attrs.sample_interval)
+    return replace(attrs, sample_interval=sample, aggr_interval=Usec(sample * attrs.samples_per_aggr))
 
 
 class KdamondVaddr(Primitive):
@@ -41,6 +51,7 @@ class KdamondVaddr(Primitive):
         self._processes: dict[int, Process] = {}
         self._ended: set[int] = set()
         self._unasked = 0
+        self._goal: IntervalsGoal | None = None
 
     @classmethod
     def probe(cls, root: Root = Root()) -> Probe:  # noqa: B008 - Root is frozen
@@ -49,23 +60,32 @@ class KdamondVaddr(Primitive):
 
     def attrs(self, given: Mapping[str, int]) -> Attrs:
         """Look at mappings every second where nothing else is said."""
-        attrs = Attrs.fitting(given, primitive_update_interval=self._update_us)
-        if self.options.intervals_goal is not None:
-            self.options.intervals_goal.check(attrs)
-        return attrs
+        return Attrs.fitting(given, primitive_update_interval=self._update_us)
 
     def init(self, ctx: Context) -> None:
         """Start the kdamond."""
         setup = Setup(
             operations=self._operations,
             targets=self._targets(ctx),
-            attrs=ctx.attrs,
-            goal=self.options.intervals_goal,
+            attrs=_fitted(ctx.attrs, ctx.intervals_goal),
+            goal=ctx.intervals_goal,
             source=self.options.source,
         )
         self._session = Session(self._files, setup)
+        self._note_goal(ctx.intervals_goal)
         ctx.attrs = self._session.attrs()
         self._windows = Windows(ctx.attrs, self._session.begin_ns)
+
+    def _note_goal(self, goal: IntervalsGoal | None) -> None:
+        """Take note of a goal, and of whether the kernel tunes to it: before Linux 6.15 the loop does."""
+        self._goal = goal
+        self.tunes_intervals = self._opened.tunes
+
+    def aim(self, ctx: Context, goal: IntervalsGoal | None) -> None:
+        """Let the kernel tune to another goal."""
+        kept = self._opened.aim(goal, _fitted(ctx.attrs, goal))
+        self._windows.change(kept, time.monotonic_ns())
+        self._note_goal(goal)
 
     @property
     def _operations(self) -> str:
@@ -113,7 +133,7 @@ class KdamondVaddr(Primitive):
         for aggregation in self._opened.read():
             window = self._windows.window(aggregation)
             ctx.attrs = self._windows.attrs
-            fill(ctx.targets, aggregation, self._ended)
+            fill(ctx.targets, aggregation, self._ended, window.max_nr_accesses)
             yield window
             self._ask_for_tuning()
         ctx.attrs = self._windows.newest
@@ -126,8 +146,8 @@ class KdamondVaddr(Primitive):
 
     def _ask_for_tuning(self) -> None:
         """Ask for the intervals now and then where results don't carry them (Linux 6.15; or tried_regions)."""
-        goal = self.options.intervals_goal
-        if goal is None or self._opened.source.sees_tuning:
+        goal = self._goal
+        if goal is None or not self.tunes_intervals or self._opened.source.sees_tuning:
             return
         self._unasked += 1
         if self._unasked >= goal.aggrs and self._opened.running():

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from damond.core import Attrs
+from damond.core import Attrs, IntervalsGoal
 from damond.errors import InvalidAttrsError, SourceUnavailableError
 from damond_kdamond.admin import WHAT_TARGET, Admin
 from damond_kdamond.assembly import Aggregation
 from damond_kdamond.cost import ThreadClock
 from damond_kdamond.files import Files
-from damond_kdamond.options import IntervalsGoal
 from damond_kdamond.owner import Lock, Owner, survey
 from damond_kdamond.probing import probe_access, probe_tracepoint
 from damond_kdamond.trace import Source, TraceSource, remove_leftovers
@@ -57,7 +56,6 @@ class Session:
 
     def __init__(self, files: Files, setup: Setup) -> None:
         self._files = files
-        self._goal = setup.goal
         with ExitStack() as stack:
             try:
                 self._start(setup, stack)
@@ -83,8 +81,9 @@ class Session:
         self._admin.create(setup.operations)
         self._admin.set_targets(setup.targets)
         self._admin.set_attrs(setup.attrs)
-        if setup.goal is not None:
-            self._admin.set_goal(setup.goal)
+        self._goal = setup.goal if self._admin.can_tune() else None
+        if self._goal is not None:
+            self._admin.set_goal(self._goal)
         self.source = self._open_source(setup, owner)
         stack.callback(self.source.close)
         self.begin_ns = time.monotonic_ns()
@@ -98,7 +97,12 @@ class Session:
             if setup.source == "auto":
                 _log.warning("results come from tried_regions, which is slow: tracepoint: %s", tracepoint.reason)
             return TriedRegions(self._files.root, self._admin, len(setup.targets), setup.attrs)
-        return TraceSource(self._files, owner, len(setup.targets), setup.attrs, tunes=setup.goal is not None)
+        return TraceSource(self._files, owner, len(setup.targets), setup.attrs, tunes=self.tunes)
+
+    @property
+    def tunes(self) -> bool:
+        """Whether the kernel tunes the intervals."""
+        return self._goal is not None
 
     def read(self) -> list[Aggregation]:
         """Return the aggregations that have ended since the last call."""
@@ -139,6 +143,17 @@ class Session:
             ) from error
         self.source.fit(attrs)
         return self._admin.attrs()
+
+    def aim(self, goal: IntervalsGoal | None, attrs: Attrs) -> Attrs:
+        """Let the running kdamond tune to another goal, or to none, from these attributes on.
+
+        Raises:
+            InvalidAttrsError: As :meth:`commit`.
+        """
+        if self._admin.can_tune():
+            self._goal = goal
+            self._admin.set_goal(goal)
+        return self.commit(attrs)
 
     def cpu_us(self) -> int:
         """Return the CPU time of the kdamond's thread. Microseconds."""

@@ -74,8 +74,12 @@ class Windows:
             )
 
 
-def fill(targets: Sequence[Target], aggregation: Aggregation, ended: set[int]) -> None:
-    """Give targets the regions of an aggregation; those that had ended before it began have none any more."""
+def fill(targets: Sequence[Target], aggregation: Aggregation, ended: set[int], nr_samples: int) -> None:
+    """Give targets the regions of an aggregation; those that had ended before it began have none any more.
+
+    The kernel does not say how many samples stand behind a region: those of an aggregation (``nr_samples``), as often
+    as its age says.
+    """
     nothing = np.zeros(0, ROW)
     for number, target in enumerate(targets):
         rows = nothing if target.id in ended else aggregation.targets.get(number, nothing)
@@ -85,4 +89,5 @@ def fill(targets: Sequence[Target], aggregation: Aggregation, ended: set[int]) -
             rows["nr_accesses"].copy(),
             np.zeros(len(rows), np.uint32),
             rows["age"].copy(),
+            nr_samples=np.minimum((rows["age"].astype(np.uint64) + 1) * nr_samples, 2**32 - 1).astype(np.uint32),
         )

@@ -82,14 +82,10 @@ def figures() -> Iterator[tuple[str, float, str]]:
     if os.geteuid() != 0 or compiler is None:
         print("vaddr against C: needs root (frames in pagemap) and a C compiler; left out", file=sys.stderr)
         return
-    with tempfile.TemporaryDirectory() as folder, _target() as (pid, start):
+    with tempfile.TemporaryDirectory() as folder, target() as (pid, start):
         tree = Path(folder)
         program = _compile(compiler, tree)
-        (tree / "proc").symlink_to("/proc")
-        bitmap = tree / "sys/kernel/mm/page_idle/bitmap"
-        bitmap.parent.mkdir(parents=True)
-        with bitmap.open("wb") as file:
-            file.truncate(1 << 30)
+        bitmap = fake_bitmap(tree)
         ours, theirs = [], []
         for _ in range(5):
             check_us, addrs = _time_damond(tree, pid, start)
@@ -102,7 +98,7 @@ def figures() -> Iterator[tuple[str, float, str]]:
     yield "  ratio", statistics.median(ours) / statistics.median(theirs), ", at most 2.5"
 
 
-class _target:  # noqa: N801 - reads as a function where it is used
+class target:  # noqa: N801 - reads as a function where it is used
     """A process with memory to look at."""
 
     def __enter__(self) -> tuple[int, int]:
@@ -114,6 +110,17 @@ class _target:  # noqa: N801 - reads as a function where it is used
 
     def __exit__(self, *_: object) -> None:
         self.process.communicate("\n")
+
+
+def fake_bitmap(tree: Path) -> Path:
+    """Make a tree with the real /proc and a plain file as page_idle/bitmap; return the file."""
+    tree.mkdir(exist_ok=True)
+    (tree / "proc").symlink_to("/proc")
+    bitmap = tree / "sys/kernel/mm/page_idle/bitmap"
+    bitmap.parent.mkdir(parents=True)
+    with bitmap.open("wb") as file:
+        file.truncate(1 << 30)
+    return bitmap
 
 
 def _compile(compiler: str, tree: Path) -> Path:

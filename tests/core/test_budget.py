@@ -103,17 +103,22 @@ def test_checks_are_kept(monitor: Any, recorder: Any, context: Any) -> None:
 
 
 def test_regions_are_lowered(monitor: Any, recorder: Any, context: Any) -> None:
-    """Where all regions that were asked for would cost far too much, intervals and regions each give half."""
+    """Where all regions asked for would cost too much there are fewer, and intervals stay; down to a floor."""
     costly = Costly(recorder, 200, 6)
     attrs = Attrs(sample_interval=Usec(5_000), aggr_interval=Usec(100_000), max_nr_regions=4000)
-    memory = context([(0, 4096 * 100_000)], attrs=attrs, budget=Budget(max_cpu=0.05))
+    memory = context([(0, 4096 * 100_000)], attrs=attrs, budget=Budget(max_cpu=0.5))
     run = monitor(costly.primitive, memory, samples=2000)
     used = run.snapshots[-1].budget
     assert used is not None
-    # 24.2 ms per pass at most, in 5 ms, at 5 %: 97 times too much.
-    assert used.max_nr_regions == pytest.approx(4000 / 97**0.5, rel=0.35)
+    # 24.2 ms per pass at most; 2.5 ms, half of a sample, are enough for 383 regions.
+    assert used.max_nr_regions == pytest.approx(383, rel=0.3)
     assert max(each.nr_regions for each in run.snapshots[10:]) <= used.max_nr_regions * 1.3
-    assert used.wanted_cpu > used.cpu
+    assert used.stretched < 1.3
+    less = context([(0, 4096 * 100_000)], attrs=attrs, budget=Budget(max_cpu=0.01))
+    used = monitor(Costly(recorder, 200, 6).primitive, less, samples=200).snapshots[-1].budget
+    assert used is not None
+    assert used.max_nr_regions == 100
+    assert used.stretched > 4
 
 
 def test_the_budget_bounds_the_goal(monitor: Any, recorder: Any, context: Any) -> None:
@@ -126,6 +131,16 @@ def test_the_budget_bounds_the_goal(monitor: Any, recorder: Any, context: Any) -
     assert used is not None
     assert run.snapshots[-1].sample_us == pytest.approx(100_000, rel=0.2)
     assert used.wanted_cpu > 1.5 * used.cpu
+
+
+def test_updates_are_part_of_it(monitor: Any, recorder: Any, context: Any) -> None:
+    """Where the budget lengthens samples, mappings are looked at every fifth of them, or as seldom as asked for."""
+    attrs = Attrs(sample_interval=Usec(5_000), aggr_interval=Usec(100_000), primitive_update_interval=Usec(100_000))
+    costly = Costly(recorder, 10_000, 0)
+    run = monitor(costly.primitive, context(ranges(20), attrs=attrs, budget=Budget(max_cpu=0.01)), samples=100)
+    last = run.snapshots[-1]
+    assert last.update_us == 5 * last.sample_us
+    assert 18 <= costly.primitive.calls.count("update") <= 22
 
 
 def test_rest_is_no_credit(monitor: Any, recorder: Any, context: Any) -> None:

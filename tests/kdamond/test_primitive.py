@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from damond.core import Attrs, Context, Kdamond, Snapshot, Target
-from damond.errors import InvalidAttrsError, InvalidOptionError, NoSuchProcessError, NotRunningError, UsageError
+from damond.core import Attrs, Context, IntervalsGoal, Kdamond, Snapshot, Target
+from damond.errors import InvalidOptionError, NoSuchProcessError, NotRunningError, UsageError
 from damond.plugin import Registry, parse_options
 from damond.units import Usec
 from damond_kdamond import KdamondPaddr, KdamondVaddr
@@ -77,11 +77,15 @@ class Sink:
 
 
 def run(
-    primitive: KdamondVaddr, *steps: Callable[[], object], pids: tuple[int, ...] = (os.getpid(),), **given: int
+    primitive: KdamondVaddr,
+    *steps: Callable[[], object],
+    pids: tuple[int, ...] = (os.getpid(),),
+    goal: IntervalsGoal | None = None,
+    **given: int,
 ) -> tuple[list[Snapshot], str]:
     """Monitor while the steps are taken."""
     sink = Sink()
-    ctx = Context(attrs=primitive.attrs(given), targets=[Target(pid) for pid in pids])
+    ctx = Context(attrs=primitive.attrs(given), targets=[Target(pid) for pid in pids], intervals_goal=goal)
     loop = Kdamond(ctx, primitive, clock=Clock(), stop=Script(iter(steps)), sink=sink)
     reason = loop.run()
     return sink.snapshots, reason
@@ -232,7 +236,7 @@ def test_tune(kernel: FakeKernel) -> None:
     assert script.waited == [0.05, 0.1, 0.1]
 
 
-GOAL = {"access_bp": 400, "aggrs": 2, "min_sample_us": 5_000, "max_sample_us": 100_000}
+GOAL = IntervalsGoal(400, 2, 5_000, 100_000)
 
 
 def test_tuned_by_the_kernel(kernel: FakeKernel) -> None:
@@ -247,7 +251,7 @@ def test_tuned_by_the_kernel(kernel: FakeKernel) -> None:
         kernel.trace(writer.finish())
         emit()
 
-    snapshots, _ = run(make(kernel, intervals_goal=GOAL), emit, tuned, emit)
+    snapshots, _ = run(make(kernel), emit, tuned, emit, goal=GOAL)
     intervals = [(each.sample_us, each.aggr_us, each.max_nr_accesses) for each in snapshots]
     assert intervals == [(5_000, 100_000, 20), (20_000, 400_000, 20), (20_000, 400_000, 20)]
 
@@ -257,15 +261,51 @@ def test_tuned_without_a_tracepoint(kernel: FakeKernel) -> None:
     kernel.tried = [(0, 4096, 1, 2)]
     kernel.tuned_us = (8_000, 160_000)
     steps = [lambda: None] * 4
-    snapshots, _ = run(make(kernel, intervals_goal=GOAL, source="tried_regions"), *steps)
+    snapshots, _ = run(make(kernel, source="tried_regions"), *steps, goal=GOAL)
     assert [each.sample_us for each in snapshots] == [5_000, 5_000, 8_000, 8_000]
     assert kernel.commands.count("update_tuned_intervals") == 2
 
 
-def test_start_outside_of_the_goal(kernel: FakeKernel) -> None:
-    """A sampling interval outside of the goal's bounds is refused before anything is started."""
-    with pytest.raises(InvalidAttrsError, match="tunes from 5000 us to 100000 us"):
-        make(kernel, intervals_goal=GOAL).attrs({"sample_interval": 1_000})
+def test_start_within_the_goal(kernel: FakeKernel) -> None:
+    """Tuning begins within the bounds of the goal: the kernel would refuse anything else."""
+    snapshots, _ = run(make(kernel), aggregation(kernel, [4096]), goal=IntervalsGoal(min_sample_us=8_000))
+    assert [(each.sample_us, each.aggr_us) for each in snapshots] == [(8_000, 160_000)]
+
+
+def test_tuned_by_the_loop(tmp_path: Path) -> None:
+    """A kernel before 6.15 can't tune: the loop does it, and commits what it comes to."""
+    kernel = FakeKernel(tmp_path, missing=["intervals_goal"])
+    emit = aggregation(kernel, [4096, 4096])
+    snapshots, _ = run(make(kernel), emit, emit, emit, emit, goal=GOAL)
+    # 7 of 20 samples is far above 4 %, so intervals stay at the least; with a goal of 100 % they are lengthened.
+    assert {each.sample_us for each in snapshots} == {5_000}
+    kernel = FakeKernel(tmp_path / "other", missing=["intervals_goal"])
+    emit = aggregation(kernel, [4096, 4096])
+    snapshots, _ = run(make(kernel), emit, emit, emit, emit, goal=IntervalsGoal(10_000, 2))
+    assert [each.sample_us for each in snapshots[:3]] == [5_000, 5_000, 8_250]
+    assert "commit" in kernel.commands
+
+
+def test_goal_changes(kernel: FakeKernel) -> None:
+    """A goal is set, changed and lifted while the kdamond runs."""
+    ctx, sink = Context(attrs=make(kernel).attrs({}), targets=[Target(os.getpid())]), Sink()
+    primitive, emit = make(kernel), aggregation(kernel, [4096])
+    directory = "sys/kernel/mm/damon/admin/kdamonds/0/contexts/0/monitoring_attrs/intervals/intervals_goal"
+    seen: list[tuple[str, bool]] = []
+
+    def aim(goal: IntervalsGoal | None) -> Callable[[], None]:
+        def step() -> None:
+            loop.aim(goal)
+            seen.append((kernel.root.read_word(f"{directory}/aggrs"), primitive.tunes_intervals))
+            emit()
+
+        return step
+
+    script = Script(iter([emit, aim(GOAL), aim(IntervalsGoal(aggrs=7)), aim(None)]))
+    loop = Kdamond(ctx, primitive, clock=Clock(), stop=script, sink=sink)
+    loop.run()
+    assert seen == [("2", True), ("7", True), ("0", False)]
+    assert kernel.commands.count("commit") == 3
 
 
 def test_tried_regions(kernel: FakeKernel) -> None:

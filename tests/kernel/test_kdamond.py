@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from damond.core import Attrs, Kdamond, Snapshot
+from damond.core import Attrs, IntervalsGoal, Kdamond, Snapshot
 from damond.errors import KdamondRunningError, NotRunningError
 from damond.units import Usec
 from damond_accessbits import Root
@@ -262,13 +262,14 @@ def test_tune() -> None:
 @pytest.mark.parametrize("source", ["tracepoint", "tried_regions"])
 def test_kernel_tunes_itself(source: str) -> None:
     """With a goal the kernel lengthens the intervals of a process that does nothing, and snapshots say so."""
-    goal = {"access_bp": 400, "aggrs": 2, "min_sample_us": 5_000, "max_sample_us": 40_000}
+    goal = IntervalsGoal(400, 2, 5_000, 40_000)
     with workload("idle_64") as load:
         snapshots, _, _ = watch(
-            make(source=source, intervals_goal=goal),
+            make(source=source),
             [load.layout.pid],
             LIMIT_S,
             lambda _loop, sink: sum(each.sample_us > 9_000 for each in sink.snapshots) >= 4,
+            goal=goal,
         )
     assert snapshots[0].sample_us == 5_000
     assert all(each.aggr_us == 20 * each.sample_us for each in snapshots)
