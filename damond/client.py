@@ -28,6 +28,7 @@ from damond.core import Snapshot, Summary
 from damond.errors import ConfigError, NotPermittedError, ProtocolError, UnreachableError, from_code
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, serving_runtime_dir
+from damond.stream.losses import LossReporter
 from damond.stream.subscriber import AsyncSubscriber, Connect, Subscriber
 from damond.stream.welcome import Welcome
 from damond.stream.wire import Event
@@ -67,16 +68,7 @@ class Remote:
             UnreachableError: Nobody answers within 2 s.
             ConfigError: A key file can't be read.
         """
-        try:
-            server, _ = zmq.auth.load_certificate(self.server_key)
-            public, secret = zmq.auth.load_certificate(self.client_key)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"a key can't be read: {error}", hint="make keys: damond keys DIRECTORY NAME") from error
-        if secret is None:
-            raise ConfigError(f"{self.client_key} holds no secret key", hint="name the file NAME.key_secret")
-        socket.setsockopt(zmq.CURVE_SERVERKEY, server)
-        socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
-        socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+        self.set_keys(socket)
         events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
         endpoint = f"inproc://handshake-{id(socket)}"
         socket.monitor(endpoint, events | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
@@ -93,6 +85,23 @@ class Remote:
                 f"{address} refused our key",
                 hint=f"put {self.client_key.stem}.key into its directory of authorised keys, then reload it",
             )
+
+    def set_keys(self, socket: "zmq.Socket[bytes] | zmq.asyncio.Socket") -> None:
+        """Give a socket the keys, before it is connected.
+
+        Raises:
+            ConfigError: A key file can't be read.
+        """
+        try:
+            server, _ = zmq.auth.load_certificate(self.server_key)
+            public, secret = zmq.auth.load_certificate(self.client_key)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"a key can't be read: {error}", hint="make keys: damond keys DIRECTORY NAME") from error
+        if secret is None:
+            raise ConfigError(f"{self.client_key} holds no secret key", hint="name the file NAME.key_secret")
+        socket.setsockopt(zmq.CURVE_SERVERKEY, server)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
 
 
 def check_reachable(path: Path) -> None:
@@ -166,6 +175,11 @@ class Client:
         """
         request_id = next(self._ids)
         dealer = self._socket("control" if verb in STEERING and self._remote is None else "query")
+        if not dealer.poll(int(timeout_s * 1000), zmq.POLLOUT):  # the connection was lost: send would wait for ever
+            raise UnreachableError(
+                f"the supervisor could not be asked for '{verb}' within {timeout_s:g} s",
+                hint="it is gone, does not read, or has taken our key off its file",
+            )
         dealer.send(msgpack.packb({"v": VERSION, "id": request_id, "verb": verb, "args": dict(args or {})}))
         while True:
             if not dealer.poll(int(timeout_s * 1000)):
@@ -323,7 +337,7 @@ class Subscription:
         Raises:
             UnreachableError: No supervisor is there.
         """
-        return Subscriber(self._endpoint(), self._contexts, self._kinds, latest=self._latest, connect=self._connect())
+        return Subscriber(self._endpoint(), self._contexts, self._kinds, **self._options())
 
     def _endpoint(self) -> str:
         if self._remote is not None:
@@ -331,8 +345,18 @@ class Subscription:
         check_reachable(self._endpoints.path("stream"))
         return self._endpoints.stream
 
-    def _connect(self) -> Connect | None:
-        return None if self._remote is None else self._remote.connect
+    def _options(self) -> dict[str, Any]:
+        connect: Connect | None = None if self._remote is None else self._remote.connect
+        losses = LossReporter("local" if self._remote is None else "remote", self._connect_query)
+        return {"latest": self._latest, "connect": connect, "losses": losses}
+
+    def _connect_query(self, dealer: "zmq.Socket[bytes]") -> None:
+        """Connect to where questions are answered, without waiting."""
+        if self._remote is None:
+            dealer.connect(self._endpoints.query)
+        elif self._remote.query:
+            self._remote.set_keys(dealer)
+            dealer.connect(self._remote.query)
 
     def __iter__(self) -> Iterator[Any]:
         with self.open() as subscriber:
@@ -350,9 +374,7 @@ class Subscription:
             return [frames for frames in found if frames]
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        async with AsyncSubscriber(
-            self._endpoint(), self._contexts, self._kinds, latest=self._latest, connect=self._connect()
-        ) as subscriber:
+        async with AsyncSubscriber(self._endpoint(), self._contexts, self._kinds, **self._options()) as subscriber:
             self._reader = subscriber
             for frames in await asyncio.to_thread(self._newest):
                 yield subscriber.prime(frames)

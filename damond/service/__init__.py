@@ -29,6 +29,9 @@ status.py            what `status` tells
 protocol.py          what a request is
 verbs.py             what can be asked
 control.py           answers requests; the protocol is described here
+connections.py       who is connected to this process, as the kernel knows it
+readers.py           who does not keep up; who holds too many connections
+lost.py              what readers say they have lost
 authorized.py        keys of the clients that may come in over the network
 remote.py            stream and requests over the network
 notify.py            telling systemd how the service is

@@ -23,6 +23,8 @@ resume      context                                  nothing
 snapshot    context, kind                            frames of the newest message (topic, header, body) or nil;
                                                      stale: whether its context is not running any more
 replay      context, epoch, from_seq                 frames of the snapshots that are still kept, oldest first
+lost        stream (local, remote), lost (context    nothing; counted in status, as told by readers
+            -> messages)
 plugins     -                                        what was found
 reload      -                                        what was started, stopped, tuned, restarted
 shutdown    -                                        nothing; the supervisor ends
@@ -83,16 +85,17 @@ class ControlServer:
         self.add_status("control", lambda: dict(self.counts))
         self.shutdown = self._verbs.shutdown
         self._tasks: set[asyncio.Task[None]] = set()
-        self._context = zmq.asyncio.Context(io_threads=1)
+        self._context = zmq.asyncio.Context(io_threads=2)
 
     def add_status(self, name: str, describe: Callable[[], Any]) -> None:
         """Have ``status`` tell something more."""
         self._verbs.more_status[name] = describe
 
-    def bind(self, endpoint: str) -> zmq.asyncio.Socket:
-        """Make a socket for requests; pass it to :meth:`serve`."""
+    def bind(self, endpoint: str, *, may_steer: bool) -> zmq.asyncio.Socket:
+        """Make a socket for requests; pass it to :meth:`serve`. Those who steer have an I/O thread of their own."""
         router = self._context.socket(zmq.ROUTER)
         limit(router)
+        router.setsockopt(zmq.AFFINITY, 0b01 if may_steer else 0b10)
         router.bind(endpoint)
         return router
 

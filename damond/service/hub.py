@@ -24,6 +24,9 @@ _REPLAY_BYTES: Final = 32 * 1024 * 1024
 
 MAX_SUBSCRIPTION_SZ: Final = 1024
 """Bytes of the largest subscription: a topic has at most 82. Who sends more is disconnected."""
+_FOR_WORKERS: Final = 0b01
+_FOR_READERS: Final = 0b10
+"""I/O threads: whoever floods the stream with connections must not make workers look late."""
 _NR_FRAMES: Final = 3
 _SNAPSHOT: Final = b".snapshot"
 
@@ -90,7 +93,7 @@ class Hub:
     """
 
     def __init__(self, endpoints: Endpoints, host: str, welcome: bytes) -> None:
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=2)
         self._host = host
         self._workers_endpoint = endpoints.workers
         self.newest: dict[bytes, Frames] = {}
@@ -101,11 +104,13 @@ class Hub:
         sub = self._context.socket(zmq.SUB)
         sub.setsockopt(zmq.LINGER, 0)
         sub.setsockopt(zmq.RCVHWM, _RCVHWM)
+        sub.setsockopt(zmq.AFFINITY, _FOR_WORKERS)
         sub.setsockopt(zmq.SUBSCRIBE, b"")  # all topics: the newest is kept whether anybody listens or not
         sub.bind(endpoints.workers)
         pub = self._context.socket(zmq.PUB)
         pub.setsockopt(zmq.LINGER, 0)
         pub.setsockopt(zmq.SNDHWM, SNDHWM)
+        pub.setsockopt(zmq.AFFINITY, _FOR_READERS)
         pub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SZ)
         pub.setsockopt(zmq.XPUB_WELCOME_MSG, welcome)  # PUB takes it too: pub_t is an xpub_t (libzmq 4.3.5, pub.hpp)
         pub.bind(endpoints.stream)

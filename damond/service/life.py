@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 RUNNING: Final = ("starting", "running", "backoff", "stopping")
 """States in which a context is being monitored, or will be without being asked."""
 
+PACED: Final = "paced"
+"""Reason of the changes that a goal or a budget makes, every few seconds."""
 NR_EVENTS: Final = 8
 """Events of a context that ``status`` shows."""
 
@@ -74,8 +76,10 @@ class Life:
         self._note(time_ns, event, reason, {key: value for key, value in details.items() if key != "stderr"})
 
     def _note(self, time_ns: int, event: str, reason: str, details: Mapping[str, Any]) -> None:
+        if reason == PACED and self.events and self.events[-1]["reason"] == PACED:
+            self.events.pop()  # intervals that tune themselves must not push out all else
         self.events.append({"time_ns": time_ns, "event": event, "reason": reason, "details": dict(details)})
-        level = logging.INFO if event in _LOGGED else logging.DEBUG
+        level = logging.INFO if event in _LOGGED and reason != PACED else logging.DEBUG
         _log.log(level, "%s: %s", self._name, event_in_words(event, reason, details))
 
 

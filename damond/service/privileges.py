@@ -65,10 +65,18 @@ class Identity:
                 _log.warning(
                     "user %s can't read %s: what this process has not imported by now it can't import; "
                     "'make install' puts damond where it can",
-                    pwd.getpwuid(self.uid).pw_name,
+                    user_name(self.uid),
                     path,
                 )
                 return
+
+
+def user_name(uid: int) -> str:
+    """Name a user; one without a name by the number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def describe(pid: int) -> dict[str, object]:
@@ -79,12 +87,8 @@ def describe(pid: int) -> dict[str, object]:
         return {}
     fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
     uid = int(fields["Uid"].split()[1])
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = str(uid)
     state = fields["State"].partition("(")[2].rstrip(")")
-    return {"user": user, "uid": uid, "state": state, "capabilities": names(int(fields["CapEff"], 16))}
+    return {"user": user_name(uid), "uid": uid, "state": state, "capabilities": names(int(fields["CapEff"], 16))}
 
 
 # include/uapi/linux/capability.h, Linux 6.12: the order is the number.

@@ -20,6 +20,7 @@ from damond.service.control import ControlServer
 from damond.service.journal import Journal
 from damond.service.notify import notify, notify_reloading, watchdog_interval_s
 from damond.service.privileges import Identity
+from damond.service.readers import REMOTE_STREAM, STREAM, Readers
 from damond.service.remote import RemoteQuery, RemoteStream, load_pair
 from damond.service.runtime_dir import RuntimeDir
 from damond.service.shares import Sharing
@@ -89,6 +90,9 @@ class Service:
                 remote.callback(self._control.close)
                 self._bind(runtime)
                 self._open_remote(pair, runtime, remote)
+                self._readers = Readers(self._doors(runtime))
+                remote.callback(self._readers.close)
+                self._control.add_status("readers", self._readers.describe)
                 self._handle_signals()
                 if await self._start_all():
                     on_ready(runtime.endpoints.stream)
@@ -97,9 +101,9 @@ class Service:
 
     def _bind(self, runtime: RuntimeDir) -> None:
         with runtime.binding("query", shared=True):
-            query = self._control.bind(runtime.endpoints.query)
+            query = self._control.bind(runtime.endpoints.query, may_steer=False)
         with runtime.binding("control", shared=False):
-            control = self._control.bind(runtime.endpoints.control)
+            control = self._control.bind(runtime.endpoints.control, may_steer=True)
         self._spawn(self._control.serve(query, may_steer=False))
         self._spawn(self._control.serve(control, may_steer=True))
 
@@ -118,6 +122,14 @@ class Service:
             query = RemoteQuery(remote.query, pair, authorized)
             stack.callback(query.close)
             self._spawn(self._control.serve(query.socket, may_steer=False))
+
+    def _doors(self, runtime: RuntimeDir) -> dict[str | int, str]:
+        """Name the sockets that readers come in by: paths, and ports of the network."""
+        doors: dict[str | int, str] = {str(runtime.endpoints.path(name)): name for name in ("query", STREAM)}
+        for name, address in (("remote_query", self._config.remote.query), (REMOTE_STREAM, self._config.remote.stream)):
+            if address:
+                doors[int(address.rpartition(":")[2])] = name
+        return doors
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(coroutine))
@@ -173,7 +185,10 @@ class Service:
         """
         new = configuration.load(self._path, self._registry)
         if self._authorized is not None and new.remote.authorized is not None:
-            self._authorized.read(new.remote.authorized)
+            revoked = self._authorized.read(new.remote.authorized)
+            if revoked:  # keys are asked for when a connection begins
+                self._readers.cut_all("remote_query")
+                self._readers.cut_all(REMOTE_STREAM)
         done = await reload.apply(self._supervisor, self._config, new)
         self._config = new
         return done
@@ -201,9 +216,6 @@ class Service:
 
 
 def _take_all_descriptors() -> None:
-    """Raise the limit of this process alone as far as it may: each subscriber takes a descriptor.
-
-    libzmq 4.3.5 ends the process when accept() on an ipc socket returns EMFILE (ipc_listener_t::accept).
-    """
+    """Raise the limit of this process alone as far as it may: each reader takes a descriptor, see readers.py."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

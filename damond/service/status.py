@@ -40,6 +40,7 @@ def _state(context: ManagedContext) -> dict[str, Any]:
         "attrs": context.started.get("attrs", {}),
         "share": dict(context.share),
         "targets": context.watched if context.started else context.target_ids,
+        "waits": context.spec.waits_for_targets,
         "pid": handle.pid if handle is not None and handle.is_alive else None,
         "exit": handle.describe_exit() if handle is not None else "",
         "stderr": list(handle.stderr) if handle is not None else [],

@@ -22,6 +22,7 @@ from damond.service.contexts import Contexts
 from damond.service.follow import FOLLOW_EVERY_S, Command, follow, with_targets
 from damond.service.hub import SNDHWM, Hub
 from damond.service.launch import LauncherProcess
+from damond.service.lost import Lost
 from damond.service.managed import ManagedContext
 from damond.service.privileges import Identity, describe
 from damond.service.processes import Processes
@@ -62,6 +63,7 @@ class Supervisor:
         sharing: As given.
         launcher: The parent of the workers.
         hub: The stream.
+        lost: What readers say they have lost.
         welcome: What every subscriber is told when it is connected.
     """
 
@@ -83,6 +85,7 @@ class Supervisor:
         self.registry = registry
         self.sharing = sharing or Sharing()
         self.launcher = LauncherProcess(runtime.endpoints, trusting=trusting, plugins=plugins)
+        self.lost = Lost()
         self._processes = Processes(self.launcher.executables)
         self._runtime = runtime
         self._identity = identity
@@ -195,6 +198,7 @@ class Supervisor:
 
     def _forget(self, name: str) -> None:
         self.hub.forget(name)
+        self.lost.forget(name)
 
     def check(self, spec: ContextSpec) -> None:
         """Refuse what can be known to be wrong before anything starts.
@@ -340,6 +344,7 @@ class Supervisor:
                 "missed": dict(self.hub.drops.missed),
                 "malformed": self.hub.drops.malformed,
                 "log": self._lost_lines(),
+                "readers": self.lost.describe(),
             },
             "contexts": [self._describe(name) for name in sorted(self.contexts.names())],
         }

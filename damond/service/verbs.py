@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import pydantic
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from damond import __version__
 from damond.errors import NotPermittedError, UnknownNameError, UsageError
@@ -18,6 +18,9 @@ from damond.stream import wire
 
 _REPLY_SZ: Final = 2 * 1024 * 1024
 """Bytes of replayed messages in one reply; the client asks again for the rest."""
+
+_MAX_LOST: Final = 2**31
+"""Messages that a reader may say it has lost, of one context and at once: 80 years of 10 Hz in a minute is a lie."""
 
 STEERING: Final = frozenset({"start", "stop", "tune", "pause", "resume", "shutdown", "reload"})
 """Verbs that change something: only on the socket ``control``."""
@@ -64,6 +67,11 @@ class _ReplayArgs(_Args):
     from_seq: int = 0
 
 
+class _LostArgs(_Args):
+    stream: Literal["local", "remote"]
+    lost: Annotated[dict[str, Annotated[int, Field(gt=0, le=_MAX_LOST)]], Field(max_length=256)]
+
+
 class Verbs:
     """What can be asked of a supervisor.
 
@@ -92,6 +100,7 @@ class Verbs:
             "resume": (_ContextArgs, self._resume),
             "snapshot": (_SnapshotArgs, self._snapshot),
             "replay": (_ReplayArgs, self._replay),
+            "lost": (_LostArgs, self._lost),
             "plugins": (_NoArgs, self._plugins),
             "reload": (_NoArgs, self._reload),
             "shutdown": (_NoArgs, self._shutdown),
@@ -181,6 +190,11 @@ class Verbs:
                 return {"frames": rows, "end": False}
             rows.append(frames)
         return {"frames": rows, "end": True}
+
+    async def _lost(self, args: _LostArgs) -> None:
+        for name in args.lost:
+            self._known(name)
+        self._supervisor.lost.add(args.stream, args.lost)
 
     def _known(self, name: str) -> dict[str, Any]:
         rows: dict[str, dict[str, Any]] = {each["name"]: each for each in self._supervisor.status()["contexts"]}

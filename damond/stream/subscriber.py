@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import zmq
 import zmq.asyncio
 
 from damond.core.context import check_name
 from damond.stream import welcome, wire
+from damond.stream.losses import LossReporter
 from damond.stream.welcome import Welcome
 
 RCVHWM: Final = 1000
@@ -68,8 +69,11 @@ class _Base:
         welcome: Who publishes, once it is connected; another one after it was connected anew. None before.
     """
 
-    def __init__(self, kinds: Iterable[str], latest: bool) -> None:  # noqa: FBT001 - passed on from keywords
+    _context: "zmq.Context[Any]"
+
+    def __init__(self, kinds: Iterable[str], latest: bool, losses: LossReporter | None) -> None:  # noqa: FBT001 - passed on from keywords
         self.welcome: Welcome | None = None
+        self._losses = losses
         self._kinds = frozenset(kinds)
         self._latest = latest
         self._tracker = Tracker()
@@ -87,7 +91,16 @@ class _Base:
                 self.welcome = welcome.decode(frames[0])
             else:
                 messages.append(frames)
-        self._ready = [*list(self._newest(messages))[::-1], *self._ready]
+        decoded = list(self._newest(messages))
+        if self._losses is not None:
+            for message in decoded:
+                self._losses.note(message, self._context)
+        self._ready = [*decoded[::-1], *self._ready]
+
+    def _end(self) -> None:
+        if self._losses is not None:
+            self._losses.close()
+        self._context.destroy(linger=0)
 
     def _wanted(self, frames: wire.Frames) -> bool:
         return wire.parse_topic(frames[0])[1] in self._kinds
@@ -113,6 +126,7 @@ class Subscriber(_Base):
         kinds: ``snapshot``, ``summary``, ``event``.
         latest: Pass over all but the newest message of each topic when falling behind (events are never passed over).
         connect: Connects the socket, where more than an address is needed.
+        losses: Tells the supervisor what is lost; None tells nobody.
     """
 
     def __init__(
@@ -123,12 +137,13 @@ class Subscriber(_Base):
         *,
         latest: bool = False,
         connect: Connect | None = None,
+        losses: LossReporter | None = None,
     ) -> None:
-        super().__init__(kinds, latest)
+        super().__init__(kinds, latest, losses)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
         try:
-            connect_socket(self._socket, endpoint, topics(contexts, self._kinds), connect)
+            connect_socket(self._socket, endpoint, [*topics(contexts, self._kinds), welcome.TOPIC], connect)
         except BaseException:
             self.close()
             raise
@@ -176,7 +191,7 @@ class Subscriber(_Base):
 
     def close(self) -> None:
         """Close the connection."""
-        self._context.destroy(linger=0)
+        self._end()
 
     def __enter__(self) -> Self:
         return self
@@ -196,12 +211,13 @@ class AsyncSubscriber(_Base):
         *,
         latest: bool = False,
         connect: Connect | None = None,
+        losses: LossReporter | None = None,
     ) -> None:
-        super().__init__(kinds, latest)
+        super().__init__(kinds, latest, losses)
         self._context = zmq.asyncio.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
         try:
-            connect_socket(self._socket, endpoint, topics(contexts, self._kinds), connect)
+            connect_socket(self._socket, endpoint, [*topics(contexts, self._kinds), welcome.TOPIC], connect)
         except BaseException:
             self.close()
             raise
@@ -240,7 +256,7 @@ class AsyncSubscriber(_Base):
 
     def close(self) -> None:
         """Close the connection."""
-        self._context.destroy(linger=0)
+        self._end()
 
     async def __aenter__(self) -> Self:
         return self
@@ -260,7 +276,7 @@ def connect_socket(
     socket.setsockopt(zmq.RCVHWM, RCVHWM)
     socket.setsockopt(zmq.RECONNECT_IVL, 100)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
-    for each in (*subscriptions, welcome.TOPIC):
+    for each in subscriptions:
         socket.setsockopt(zmq.SUBSCRIBE, each)
     if connect is not None:
         connect(socket, endpoint)

@@ -1,5 +1,6 @@
 """A service to be hurt, and a witness who sees what the contexts that were not meant lose by it."""
 
+import json
 import os
 import signal
 import socket
@@ -139,6 +140,12 @@ def thaw(*pids: int) -> None:
 def synthetic(name: str, more: str = "") -> str:
     """Write a context that only computes, 10 snapshots per second, 100 regions at most."""
     return f'[context.{name}]\nprimitive = "synthetic"\nsample_interval = "20ms"\nmax_nr_regions = 100\n{more}\n'
+
+
+def program(name: str, *command: str) -> str:
+    """Write a context that starts a program and watches it."""
+    intervals = 'sample_interval = "100ms"\naggr_interval = "200ms"\noptions = {source = "referenced"}'
+    return f'[context.{name}]\nprimitive = "vaddr"\ncommand = {json.dumps(command)}\n{intervals}\n'
 
 
 def bad(where: str, how: str, **more: Any) -> dict[str, Any]:
