@@ -69,7 +69,7 @@ class RunPicture:
             )
             if heatmap is not None:
                 mappings = self.maps.get(target_id)
-                labels = _Labels(margin, names, mappings)
+                labels = Labels(margin, names, mappings)
                 yield from _unwrapped(heat_lines(heatmap, labels, colours=colours))
         if len(targets) > len(shown):
             yield Text(f"{len(targets) - len(shown)} more targets, less accessed, are not drawn", DIM)
@@ -89,7 +89,7 @@ def _unwrapped(lines: Iterator[Text]) -> Iterator[Text]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Labels:
+class Labels:
     """What stands to the left of the heat.
 
     Attributes:
@@ -115,7 +115,7 @@ class _Labels:
         return f"{words:<{self.width}}"
 
 
-def heat_lines(heatmap: Heatmap, labels: _Labels, *, colours: bool) -> Iterator[Text]:
+def heat_lines(heatmap: Heatmap, labels: Labels, *, colours: bool) -> Iterator[Text]:
     """Draw one heat map: addresses downwards, time to the right."""
     of_all = "monitored" if labels.mappings is None else "mapped"
     drawn = f"{format_size(heatmap.drawn_bytes)} of {format_size(heatmap.total_bytes)} {of_all}"
@@ -123,9 +123,9 @@ def heat_lines(heatmap: Heatmap, labels: _Labels, *, colours: bool) -> Iterator[
     name = target_name(heatmap.target_id, None if labels.mappings is None else heatmap.target_id)
     yield Text(f"{name}: {which} {drawn}, {_time_span(heatmap)}", BOLD)
     for area, fold in zip(heatmap.areas, heatmap.folds, strict=False):
-        yield from _fold_line(fold, labels)
-        yield from _area_lines(heatmap, area, labels, colours=colours)
-    yield from _fold_line(heatmap.folds[-1], labels)
+        yield from fold_line(fold, labels)
+        yield from area_lines(heatmap, area, labels, colours=colours)
+    yield from fold_line(heatmap.folds[-1], labels)
     yield from _time_axis(heatmap, labels)
     yield from _legend(heatmap, labels, colours=colours)
 
@@ -134,13 +134,15 @@ def _time_span(heatmap: Heatmap) -> str:
     return f"{clock(int(heatmap.time_ns[0]))} to {clock(int(heatmap.time_ns[-1]))}"
 
 
-def _area_lines(heatmap: Heatmap, area: Area, labels: _Labels, *, colours: bool) -> Iterator[Text]:
+def area_lines(heatmap: Heatmap, area: Area, labels: Labels, *, colours: bool) -> Iterator[Text]:
+    """Draw one area, a line for each of its columns."""
     for index in range(area.nr_cells):
         label = labels.of(area.cell_start(index), area.cell_start(index + 1), BOLD if index == 0 else DIM)
         yield label.append_text(ramp.row(heatmap.heat[:, area.first + index].tolist(), colours=colours))
 
 
-def _fold_line(fold: Fold, labels: _Labels) -> Iterator[Text]:
+def fold_line(fold: Fold, labels: Labels) -> Iterator[Text]:
+    """Say what is left out, if anything is."""
     if not fold.size:
         return
     words = [f"{format_size(fold.monitored)} less accessed, not drawn"] if fold.monitored else []
@@ -149,7 +151,7 @@ def _fold_line(fold: Fold, labels: _Labels) -> Iterator[Text]:
     yield Text(f"{'':{_ADDRESS_WIDTH}} --- {'; '.join(words)} ---", DIM)
 
 
-def _time_axis(heatmap: Heatmap, labels: _Labels) -> Iterator[Text]:
+def _time_axis(heatmap: Heatmap, labels: Labels) -> Iterator[Text]:
     """Draw marks and their labels, in seconds from the begin."""
     width = len(heatmap.heat)
     span_s = (int(heatmap.time_ns[-1]) - int(heatmap.time_ns[0])) / _NSEC_PER_SEC
@@ -165,7 +167,7 @@ def _time_axis(heatmap: Heatmap, labels: _Labels) -> Iterator[Text]:
     yield Text(labels.blank("time") + seconds_line, DIM)
 
 
-def _legend(heatmap: Heatmap, labels: _Labels, *, colours: bool) -> Iterator[Text]:
+def _legend(heatmap: Heatmap, labels: Labels, *, colours: bool) -> Iterator[Text]:
     """Explain scale and cells, in one line if it is wide enough."""
     width = labels.width + len(heatmap.heat)
     span_ns = int(heatmap.time_ns[-1]) - int(heatmap.time_ns[0])

@@ -16,6 +16,9 @@ CHARACTERS: Final = " .:-=+*#%@"
 
 NOT_MONITORED: Final = "~"
 
+NO_DATA: Final = "/"
+"""Nothing is known of this time: hatched, and no degree of heat."""
+
 # From a dark that still differs from a black background to a light that still differs from a white one; brightness
 # rises steadily, so that the order survives in grey and for the colour-blind.
 _ANCHORS: Final = (
@@ -50,7 +53,9 @@ def step(heat: float, steps: int) -> int:
 
 
 def character(heat: float) -> str:
-    """Return the character for heat; NaN is not monitored."""
+    """Return the character for heat; NaN is not monitored, below 0 is no data."""
+    if heat < 0:
+        return NO_DATA
     return NOT_MONITORED if math.isnan(heat) else CHARACTERS[step(heat, len(CHARACTERS))]
 
 
@@ -64,7 +69,7 @@ def _blend(heat: float) -> ColorTriplet:
 
 def cell(heat: float) -> Style:
     """Return the colours of a cell; its character stands out just enough to be read."""
-    if math.isnan(heat):
+    if math.isnan(heat) or heat < 0:
         return Style(dim=True)
     return _STYLES[step(heat, _STEPS)]
 
@@ -88,7 +93,11 @@ def row(heats: Sequence[float], *, colours: bool) -> Text:
 
 def legend(width: int, *, colours: bool) -> Text:
     """Explain the scale in a line of this width; 40 are enough."""
-    steps = [index / (len(CHARACTERS) - 1) for index in range(len(CHARACTERS))]
     words = "accessed in % of samples" if width >= _WIDE else "accessed, %"
-    text = Text(f"{words}: 0 [").append_text(row(steps, colours=colours))
+    text = Text(f"{words}: 0 [").append_text(scale(colours=colours))
     return text.append("] 100")
+
+
+def scale(*, colours: bool) -> Text:
+    """Show all steps, from nothing to all."""
+    return row([index / (len(CHARACTERS) - 1) for index in range(len(CHARACTERS))], colours=colours)

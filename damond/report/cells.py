@@ -65,7 +65,7 @@ class Cells:
     @property
     def monitored(self) -> Bools:
         """Whether the cell was monitored at any time."""
-        return self.raster.monitored.any(axis=0)
+        return np.any(self.raster.monitored > 0, axis=0)
 
     @property
     def heat(self) -> Floats:

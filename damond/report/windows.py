@@ -113,8 +113,9 @@ class Windows:
     @classmethod
     def of(cls, block: Block) -> Self:
         """Take the snapshots of a block; those without any sample are left out."""
+        numbers: dict[str, Any] = {name: block.column(name) for name in _PER_WINDOW}
         whole = cls(
-            **{name: block.column(name) for name in _PER_WINDOW},
+            **numbers,
             partial=block.column("partial") != 0,
             restarted=block.column("restarted") != 0,
             targets=_targets(block),
@@ -128,7 +129,8 @@ class Windows:
     @property
     def span_ns(self) -> Ints:
         """Length of each window, at least 1. Nanoseconds."""
-        return np.maximum(self.end_ns - self.start_ns, 1)
+        span_ns: Ints = np.maximum(self.end_ns - self.start_ns, 1)
+        return span_ns
 
     @property
     def adapting(self) -> Bools:
