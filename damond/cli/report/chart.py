@@ -26,6 +26,7 @@ _SEE_IT: Final = 3.0
 
 _STYLES: Final = {AVERAGE: Style(color="cyan"), GREATEST: Style(color="blue"), LITTLE: Style(color="cyan")}
 _EIGHTHS: Final = 8
+_ROUNDING: Final = 1e-9
 _BETWEEN: Final = "   "
 
 
@@ -102,8 +103,13 @@ def round_up(value: float) -> float:
     """Round up to a value that is easy to read: a multiple of an eighth of a power of two."""
     if value <= 0:
         return 1.0
-    eighth = 2.0 ** math.ceil(math.log2(value)) / _EIGHTHS
-    return math.ceil(value / eighth) * eighth
+    eighth = eighth_of(value)
+    return math.ceil(value / eighth * (1 - _ROUNDING)) * eighth
+
+
+def eighth_of(value: float) -> float:
+    """Divide the next power of two by eight: a value has five to eight of these."""
+    return 2.0 ** math.ceil(math.log2(value * (1 - _ROUNDING))) / _EIGHTHS
 
 
 def _cell(

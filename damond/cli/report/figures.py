@@ -8,8 +8,9 @@ import numpy as np
 
 from damond.cli.report import based_on
 from damond.cli.report.axis import ticks
-from damond.cli.report.chart import round_up
+from damond.cli.report.chart import eighth_of, round_up
 from damond.cli.report.heat_text import scale_of, title
+from damond.cli.report.times import from_ns
 from damond.cli.words import address, shortened
 from damond.report.coverage import Coverage
 from damond.report.heatmap import Area, Heatmap
@@ -28,6 +29,13 @@ _NR_TICKS: Final = 10
 _UNKNOWN: Final = "#b8b8b8"
 _NOT_MONITORED: Final = "#ffffff"
 _NAME_LENGTH: Final = 24
+CELLS: Final = 300
+"""Cells of a picture, from its lowest address to its highest."""
+
+_TALL: Final = 60
+_LOW: Final = 12
+"""An area of fewer cells has one label, for its begin; one of ``_TALL`` has one for its middle as well."""
+
 _LEAST_LABELLED: Final = 1 / 24
 """A mapping that is a smaller part of the picture gets no name: there is no room for it."""
 
@@ -58,7 +66,7 @@ def heatmap(found: Heat, mappings: Mappings | None) -> "Figure":
         if number < len(heights) - 1 and fold.size:
             axis.set_xlabel(f"{format_size(fold.size)} of addresses not drawn", fontsize=8, color="0.4")
     _time_axis(axes[-1], int(heat.time_ns[0]), int(heat.time_ns[-1]))
-    axes[-1].set_xlabel(f"time of day; grey: nothing recorded; white: not {'mapped' if mappings else 'monitored'}")
+    _time_label(axes[-1], found.coverage, f"grey: nothing recorded; white: not {'mapped' if mappings else 'monitored'}")
     bar = figure.colorbar(images[0], ax=axes.tolist(), label=scale.words, pad=0.01)
     if scale.words.startswith("accessed in %"):
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
@@ -81,13 +89,16 @@ def _draw_area(axis: "Axes", found: Heat, heat: Heatmap, area: Area, top: float)
 
 def _label_addresses(axis: "Axes", area: Area, mappings: Mappings | None) -> None:
     """Put addresses to the left and names of mappings to the right."""
-    cells = sorted({0, area.nr_cells // 2, area.nr_cells} if area.nr_cells > 60 else {0, area.nr_cells})  # noqa: PLR2004
-    axis.set_yticks(cells, [address(area.cell_start(each)) for each in cells], family="monospace", fontsize=8)
+    cells = [0, *([area.nr_cells // 2] * (area.nr_cells >= _TALL)), *([area.nr_cells] * (area.nr_cells >= _LOW))]
+    labels = [address(area.cell_start(each)) for each in cells]
+    if mappings is not None and area.nr_cells < _LEAST_LABELLED * CELLS:
+        labels[0] = f"{shortened(mappings.name(area.start, area.end), _NAME_LENGTH)} {labels[0]}"
+    axis.set_yticks(cells, labels, family="monospace", fontsize=8)
     if mappings is None:
         return
     for start, end, name in named_runs(area, mappings):
         axis.axhline(start, color="0.6", lw=0.4)
-        if end - start >= _LEAST_LABELLED * 300:
+        if end - start >= _LEAST_LABELLED * CELLS:
             axis.text(
                 0.004, (start + end) / 2, shortened(name, _NAME_LENGTH), transform=axis.get_yaxis_transform(),
                 va="center", fontsize=7, color="white", bbox={"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1},
@@ -143,8 +154,8 @@ def series(
     first = drawn[0][1]
     _time_axis(axis, int(first.time_ns[0]), int(first.time_ns[-1]))
     _mark_unknown(axis, first.time_ns, np.isnan(first.mean))
-    axis.set_xlabel("time of day; line: average, band: least to greatest; grey: nothing recorded")
-    axis.legend(loc="upper right", fontsize=8)
+    _time_label(axis, coverage, "line: average, band: least to greatest; grey: not known, or left out")
+    figure.legend(loc="outside upper right", fontsize=8)
     return figure
 
 
@@ -162,25 +173,30 @@ def stack(
     """
     figure = _figure(heading, coverage)
     axis = figure.subplots()
-    middle = (time_ns[:-1] + time_ns[1:]) / 2
     shades = np.linspace(0.95, 0.15, len(layers))
     from matplotlib import colormaps  # noqa: PLC0415 - as above
 
-    amounts = [np.nan_to_num(amount) for _, amount in layers]
+    # One more value, for the end of the last step.
+    amounts = [np.nan_to_num(np.append(amount, amount[-1])) for _, amount in layers]
     axis.stackplot(
-        middle, amounts, labels=[name for name, _ in layers], colors=[colormaps["inferno"](each) for each in shades]
-    )
+        time_ns, amounts, labels=[name for name, _ in layers], colors=[colormaps["inferno"](each) for each in shades],
+        step="post",
+    )  # fmt: skip
     _value_axis(axis, round_up(float(np.sum(amounts, axis=0).max())), label, format_size)
     _time_axis(axis, int(time_ns[0]), int(time_ns[-1]))
     _mark_unknown(axis, time_ns, np.isnan(layers[0][1]))
-    axis.set_xlabel("time of day; grey: nothing recorded")
+    _time_label(axis, coverage, "grey: not known, or left out")
     handles, labels = axis.get_legend_handles_labels()
-    axis.legend(handles[::-1], labels[::-1], loc="upper right", fontsize=8)
+    figure.legend(handles[::-1], labels[::-1], loc="outside upper right", fontsize=8)
     return figure
 
 
+def _time_label(axis: "Axes", coverage: Coverage, explained: str) -> None:
+    axis.set_xlabel(f"time of day, {from_ns(coverage.to_ns).strftime('%Z')}; {explained}")
+
+
 def _value_axis(axis: "Axes", top: float, label: str, words: Callable[[float], str]) -> None:
-    marks = [top * step / 8 for step in range(9)]
+    marks = np.arange(0, top * (1 + 1e-9), eighth_of(top)).tolist()
     axis.set_yticks(marks, [words(each) for each in marks], fontsize=8)
     axis.set_ylim(0, top)
     axis.set_ylabel(label)

@@ -22,8 +22,8 @@ _FURNITURE: Final = 14
 
 _LEAST_LINES: Final = 8
 _MOST_LINES: Final = 40
-_FIGURE: Final = (600, 300)
-"""Cells of a picture in a file: time, addresses."""
+_FIGURE_TIMES: Final = 600
+"""Cells of a picture in a file, in time."""
 
 
 @click.command("heatmap")
@@ -43,7 +43,7 @@ def command(asked: Asked, form: Form, target: int | None, unit: str, *, whole: b
     """
 
     def measure(subject: Subject) -> Heat:
-        cells = _FIGURE if form.png or form.svg else _cells(names=bool(subject.maps.versions))
+        cells = (_FIGURE_TIMES, figures.CELLS) if form.png or form.svg else _cells(names=bool(subject.maps.versions))
         return heat.measure(
             subject,
             Canvas(

@@ -117,7 +117,7 @@ class _Tail:
 
     def newest(self) -> tuple[Floats, Ints]:
         """Return size and idle time of the regions of the newest window."""
-        if self._last is None:
+        if self._last is None or not self._last.targets:
             return np.zeros(0), np.zeros(0, np.int64)
         parts = list(self._last.targets.values())
         idle_us = [idle_us_of(self._last, regions) for regions in parts]
