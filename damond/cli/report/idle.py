@@ -62,9 +62,10 @@ def _body(found: Idle, width: int) -> Iterator[Text]:
     total = found.monitored_bytes
     yield from amounts.within(found.within_ns, [("untouched", found.untouched_bytes, total)], width)
     yield Text()
-    yield Text("percentiles of the memory, at the end:")
-    yield from amounts.rows(["of the bytes", "idle for"], _percentiles(found), width)
-    yield Text()
+    if found.idle_us:
+        yield Text("percentiles of the memory, at the end:")
+        yield from amounts.rows(["of the bytes", "idle for"], _percentiles(found), width)
+        yield Text()
     yield from amounts.held(found.memory)
 
 
