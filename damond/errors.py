@@ -263,6 +263,13 @@ class RecordError(DamondError):
     exit_code = os.EX_DATAERR
 
 
+class NothingRecordedError(DamondError, LookupError):
+    """There is nothing to report on: no snapshot, or none in the span that was asked for."""
+
+    code = "nothing_recorded"
+    exit_code = os.EX_NOINPUT
+
+
 class RecordFullError(RecordError):
     """Nothing can be written to a record at the moment: the disk is full or fails."""
 

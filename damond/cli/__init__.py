@@ -21,6 +21,7 @@ from damond.service.logs import writes_to_journal
 COMMANDS: Final = {
     "monitor": "Watch a program, a process or the whole machine, live.",
     "record": "Keep what is seen in a file.",
+    "report": "Look at a record: what was hot, cold, in use.",
     "serve": "Run the service that other programs subscribe to.",
     "start": "Start a context in the running service.",
     "stop": "Stop contexts of the running service.",

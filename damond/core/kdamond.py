@@ -304,9 +304,14 @@ class Kdamond:
         self._plan_update()
 
     def pause(self, *, paused: bool) -> None:
-        """Stop sampling until it is resumed; what was counted so far is delivered. Use it through :meth:`call`."""
+        """Stop sampling until it is resumed; what was counted so far is delivered. Use it through :meth:`call`.
+
+        Raises:
+            DamondError: The primitive can't; it goes on, or rests, as before.
+        """
         if paused == self.paused:
             return
+        self._primitive.pause(self.ctx, paused=paused)
         if paused:
             self._deliver_unfinished()
             self._reset()

@@ -204,6 +204,13 @@ class Primitive(ABC):
             hint="stop it, change its configuration, and start it again",
         )
 
+    def pause(self, ctx: Context, *, paused: bool) -> None:
+        """Take note that the context rests from now on, or goes on. Who samples only when asked has nothing to do.
+
+        Raises:
+            DamondError: That can't be; it stays as it was.
+        """
+
     def cpu_us(self) -> int:
         """Return CPU time used for this context outside of the worker, by the kernel for one. Microseconds."""
         return 0

@@ -22,8 +22,8 @@ _LEAST_SHARE: Final = 0.5
 def period_of(subject: Subject) -> int:
     """Choose a period: a minute, if there are ten of them, else 10 s or 1 s; never less than a window. Nanoseconds."""
     window_ns = -(-subject.span_ns // max(subject.nr_windows, 1))
-    fitting = (each for each in _PERIODS_NS if subject.span_ns >= _LEAST_PERIODS * each)
-    return max(next(fitting, _PERIODS_NS[-1]), window_ns)
+    possible = [each for each in _PERIODS_NS if each >= window_ns] or [window_ns]
+    return next((each for each in possible if subject.span_ns >= _LEAST_PERIODS * each), possible[-1])
 
 
 @dataclass(slots=True, eq=False)

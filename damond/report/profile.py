@@ -161,5 +161,5 @@ EMPTY = Profile(np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0), np.
 def distinct(addrs: Addrs) -> Addrs:
     """Sort, and leave each value once. ``np.unique`` takes 15 times as long (numpy 2.4, a million of uint64)."""
     ordered = np.sort(addrs)
-    first: Addrs = ordered[np.concatenate([np.ones(min(len(ordered), 1), np.bool_), ordered[1:] != ordered[:-1]])]
-    return first
+    found: Addrs = ordered[np.concatenate([np.ones(min(len(ordered), 1), np.bool_), ordered[1:] != ordered[:-1]])]
+    return found

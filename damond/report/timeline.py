@@ -29,6 +29,19 @@ class Series:
     mean: Floats
     high: Floats
 
+    def coarser(self, nr_steps: int) -> "Series":
+        """Show the same span in fewer steps (or as many, if there are not more), of about the same length each."""
+        nr_steps = min(nr_steps, len(self.mean))
+        edges = np.linspace(0, len(self.mean), nr_steps + 1).astype(np.intp)
+        known = ~np.isnan(self.mean)
+        count = np.add.reduceat(known.astype(np.float64), edges[:-1])
+        total = np.add.reduceat(np.where(known, self.mean, 0.0), edges[:-1])
+        mean: Floats = np.full(nr_steps, np.nan)
+        np.divide(total, count, out=mean, where=count > 0)
+        # fmin and fmax pass over NaN.
+        low, high = np.fmin.reduceat(self.low, edges[:-1]), np.fmax.reduceat(self.high, edges[:-1])
+        return Series(self.time_ns[edges], low, mean, high)
+
 
 @dataclass(slots=True, eq=False)
 class PerWindow:

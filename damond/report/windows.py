@@ -126,9 +126,9 @@ class Windows:
     @classmethod
     def of(cls, block: Block) -> Self:
         """Take the snapshots of a block; those without any sample are left out."""
-        columns: dict[str, Any] = {name: block.column(name) for name in _PER_WINDOW}
+        numbers: dict[str, Any] = {name: block.column(name) for name in _PER_WINDOW}
         whole = cls(
-            **columns,
+            **numbers,
             partial=block.column("partial") != 0,
             restarted=block.column("restarted") != 0,
             targets=_targets(block),

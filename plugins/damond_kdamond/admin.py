@@ -2,14 +2,14 @@
 
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from damond.core import AddrRange, Attrs, IntervalsGoal
 from damond.errors import SourceUnavailableError
 from damond.units import Usec
 from damond_kdamond.files import PATIENCE_S, Files
-from damond_kdamond.owner import KDAMONDS, NR_KDAMONDS, Owner, Survey, read_mark, survey, write_mark
+from damond_kdamond.owner import KDAMONDS, NR_KDAMONDS, Owner, Survey, nobody, read_mark, survey, write_mark
 
 _log = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ _CONTEXT: Final = f"{_KDAMOND}/contexts/0"
 _INTERVALS: Final = f"{_CONTEXT}/monitoring_attrs/intervals"
 _GOAL: Final = f"{_INTERVALS}/intervals_goal"
 _NR_REGIONS: Final = f"{_CONTEXT}/monitoring_attrs/nr_regions"
+_PAUSE: Final = f"{_CONTEXT}/pause"
 SCHEME: Final = f"{_CONTEXT}/schemes/0"
 
 _EVERYTHING: Final = {"sz/max": 2**64 - 1, "nr_accesses/max": 2**32 - 1, "age/max": 2**32 - 1}
@@ -84,6 +85,26 @@ class Admin:
             for index, each in enumerate(ranges):
                 self._files.write(f"{target}/regions/{index}/start", each.start)
                 self._files.write(f"{target}/regions/{index}/end", each.end)
+
+    def release_targets(self, numbers: Iterable[int]) -> None:
+        """Have targets whose processes have ended stand for a process without memory, which costs nothing.
+
+        A commit with a process that has been reaped is refused (EINVAL, Linux 7.2), or ends the kdamond (Linux 6.12);
+        and without the target those behind it would have other numbers.
+        """
+        for number in numbers:
+            self._files.write(f"{_CONTEXT}/targets/{number}/pid_target", nobody(self._files.root))
+
+    def pause(self, *, paused: bool) -> bool:
+        """Let the running kdamond rest or go on, with all that it knows; return False on a kernel that can't.
+
+        The file ``pause`` came between Linux 6.12 and 7.2.
+        """
+        if not self._files.root.path(_PAUSE).exists():
+            return False
+        self._files.write(_PAUSE, "Y" if paused else "N")
+        self.command("commit")
+        return True
 
     def set_attrs(self, attrs: Attrs) -> None:
         """Write attributes; they hold from the next start or ``commit`` on."""
@@ -179,10 +200,11 @@ class Admin:
             return
         self._inode = 0
         if self._files.read(f"{_KDAMOND}/state") == "on":
-            self._switch_off()
+            self.switch_off()
         self._files.write(NR_KDAMONDS, 0)
 
-    def _switch_off(self) -> None:
+    def switch_off(self) -> None:
+        """Stop the kdamond; what is configured stays."""
         try:
             self._files.write(f"{_KDAMOND}/state", "off")
         except OSError:

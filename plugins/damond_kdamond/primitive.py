@@ -1,5 +1,6 @@
 """The primitives: the kernel's DAMON does the work, and its results become snapshots like everybody else's."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +18,8 @@ from damond_kdamond.session import Session, Setup
 from damond_kdamond.windows import Windows, fill
 from damond_physical.ram import system_ram
 from damond_vaddr.process import Process
+
+_log = logging.getLogger(__name__)
 
 _UPDATE_US: Final = 1_000_000
 """damo's default; the kernel's is 60 s. For processes only: memory of a machine seldom comes and goes."""
@@ -50,6 +53,7 @@ class KdamondVaddr(Primitive):
         self._session: Session | None = None
         self._processes: dict[int, Process] = {}
         self._ended: set[int] = set()
+        self._paused = False
         self._unasked = 0
         self._goal: IntervalsGoal | None = None
 
@@ -154,11 +158,28 @@ class KdamondVaddr(Primitive):
             self._unasked = 0
             self._windows.change(self._opened.tuned_attrs(), time.monotonic_ns())
 
-    def tune(self, ctx: Context, attrs: Attrs) -> Attrs:  # noqa: ARG002 - the contract's
+    def tune(self, ctx: Context, attrs: Attrs) -> Attrs:
         """Commit new attributes to the running kdamond."""
-        kept = self._opened.commit(attrs)
+        kept = self._opened.commit(attrs, self._numbers_ended(ctx))
         self._windows.change(kept, time.monotonic_ns())
         return kept
+
+    def pause(self, ctx: Context, *, paused: bool) -> None:
+        """Let the kdamond rest, too. A kernel without ``pause`` forgets its regions and their ages over that."""
+        kept = self._opened.pause(paused=paused, ended=self._numbers_ended(ctx))
+        self._paused = paused
+        if not paused:
+            self._windows.resume(time.monotonic_ns(), anew=not kept)
+            if not kept:
+                _log.info("%s: this kernel's DAMON knows no pause: it begins with new regions, of age 0", ctx.name)
+
+    def _numbers_ended(self, ctx: Context) -> list[int]:
+        """Return the numbers, in the kernel's list, of the targets whose processes have ended."""
+        return [
+            number
+            for number, target in enumerate(ctx.targets)
+            if target.id in self._processes and self._processes[target.id].ended()
+        ]
 
     @property
     def _opened(self) -> Session:
@@ -172,6 +193,8 @@ class KdamondVaddr(Primitive):
 
     def target_valid(self, target: Target) -> bool:
         """Say whether the process runs, or has ended with results still to be collected."""
+        if self._paused and target.id in self._processes and self._processes[target.id].ended():
+            return False
         return target.id not in self._ended
 
     def cleanup(self, ctx: Context) -> None:  # noqa: ARG002 - the contract's

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -56,6 +56,7 @@ class Session:
 
     def __init__(self, files: Files, setup: Setup) -> None:
         self._files = files
+        self._off = False
         with ExitStack() as stack:
             try:
                 self._start(setup, stack)
@@ -121,8 +122,12 @@ class Session:
         self._admin.command("update_tuned_intervals")
         return self._admin.attrs()
 
-    def commit(self, attrs: Attrs) -> Attrs:
+    def commit(self, attrs: Attrs, ended: Iterable[int] = ()) -> Attrs:
         """Let the running kdamond take other attributes; results so far are kept.
+
+        Args:
+            attrs: The new attributes.
+            ended: Numbers of the targets whose processes have ended.
 
         Raises:
             InvalidAttrsError: The kernel refuses them; the old ones stay.
@@ -131,15 +136,17 @@ class Session:
             self._goal.check(attrs)
         old = self._admin.attrs()
         try:
+            self._admin.release_targets(ended)
             self._admin.set_attrs(attrs)
-            self._admin.command("commit")
+            if not self._off:
+                self._admin.command("commit")
         except OSError as error:
             self._admin.set_attrs(old)
             raise InvalidAttrsError(
                 "attrs",
                 attrs,
                 f"the kernel refuses them: {error.strerror}",
-                hint="it refuses any change once one of several targets has ended",
+                hint="a target may have ended this very moment: try again; dmesg may say more",
             ) from error
         self.source.fit(attrs)
         return self._admin.attrs()
@@ -154,6 +161,38 @@ class Session:
             self._goal = goal
             self._admin.set_goal(goal)
         return self.commit(attrs)
+
+    def pause(self, *, paused: bool, ended: Iterable[int] = ()) -> bool:
+        """Let the kdamond rest or go on; a kernel that can't is to stop it and to start it again.
+
+        Args:
+            paused: Whether it is to rest.
+            ended: Numbers of the targets whose processes have ended.
+
+        Returns:
+            Whether it knows afterwards what it knew before.
+
+        Raises:
+            KdamondRunningError: Another user of DAMON came in between.
+            SourceUnavailableError: The kernel refuses.
+        """
+        try:
+            self._admin.release_targets(ended)
+            if self._admin.pause(paused=paused):
+                return True
+            if paused:
+                self._thread.cpu_us()
+                self._admin.switch_off()
+        except OSError as error:
+            raise SourceUnavailableError(
+                "kdamond",
+                f"the kernel refuses to {'pause' if paused else 'go on'}: {error.strerror}",
+                hint="a target may have ended this very moment: try again; dmesg may say more",
+            ) from error
+        if not paused:
+            self._thread.follow(self._admin.switch_on())
+        self._off = paused
+        return False
 
     def cpu_us(self) -> int:
         """Return the CPU time of the kdamond's thread. Microseconds."""

@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from damond.errors import SourceUnavailableError
 from damond_accessbits import HiddenFramesError, IdleFrames, Root, read_frames
 from damond_accessbits.idle import BITMAP, words_of
-from damond_accessbits.pageflags import BUDDY, HEAD, HUGETLB, LRU, MMAP, NOPAGE, TAIL, UPTODATE, ZERO_PAGE, PageFlags
+from damond_accessbits.pageflags import (
+    BUDDY,
+    HEAD,
+    HUGETLB,
+    LRU,
+    MMAP,
+    NOPAGE,
+    OFFLINE,
+    TAIL,
+    UPTODATE,
+    ZERO_PAGE,
+    PageFlags,
+)
 from damond_accessbits.pagemap import PRESENT, frames_of
 from damond_accessbits.words import Reach, read_words, write_words
 from tests.accessbits.faketree import NR_FRAMES, PAGE, USED, FakeTree
@@ -221,6 +233,8 @@ def test_tail_without_a_head_is_unknown(tmp_path: Path) -> None:
         pytest.param(UPTODATE | MMAP, True, id="page in a per-CPU batch"),
         pytest.param(LRU | HEAD | HUGETLB, True, id="page of hugetlbfs"),
         pytest.param(1 << 32, True, id="reserved"),
+        pytest.param(OFFLINE, True, id="given away: a balloon, or offline"),
+        pytest.param(LRU | OFFLINE, True, id="given away in part"),
         pytest.param(NOPAGE, True, id="no page, or device memory"),
         pytest.param(MMAP | UPTODATE | ZERO_PAGE, True, id="the page of zeros"),
         pytest.param(BUDDY, False, id="free: certainly not accessed"),
@@ -238,6 +252,31 @@ def test_what_can_be_marked(tmp_path: Path, flags: int, unknown: bool) -> None:
     assert frames.accessed().tolist() == [flags == USED]
     assert tree.marked() == set()
     frames.close()
+
+
+def test_bitmap_that_ends_before_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames at the end of a zone that kpageflags knows and page_idle does not (ENXIO) are unknown, never accessed."""
+    tree = FakeTree(tmp_path)
+    frames = [9, NR_FRAMES - 1, NR_FRAMES, NR_FRAMES + 70]
+    tree.page_idle()
+    for frame in frames:
+        tree.flags(frame, USED)
+    pwrite = os.pwrite
+
+    def as_page_idle(fd: int, data: bytes, offset: int) -> int:
+        if offset >= NR_FRAMES // 8:
+            raise OSError(errno.ENXIO, "No such device or address")
+        return pwrite(fd, data[: NR_FRAMES // 8 - offset], offset)
+
+    monkeypatch.setattr(os, "pwrite", as_page_idle)
+    idle = IdleFrames(tree.root)
+    for reach in (0, 200):
+        idle._writes.words, idle._writes.measured = reach, True
+        idle.mark(u64(*frames))
+        tree.access(9)
+        assert idle.unknown.tolist() == [False, False, True, True]
+        assert idle.accessed().tolist() == [True, False, False, False]
+    idle.close()
 
 
 frame_sets = st.sets(st.integers(1, NR_FRAMES - 1), max_size=60)

@@ -18,6 +18,9 @@ from damond.units import NSEC_PER_USEC
 PERCENTILES: Final = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 NR_STEPS: Final = 512
 
+_BOUNDS_NS: Final = np.array([0, *TIMES_NS])
+"""Between the classes: accessed (idle for less than nothing), then by idle time."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Idle:
@@ -39,8 +42,8 @@ class Idle:
         within_ns: Times before the end, the last is the whole span. Nanoseconds.
         untouched_bytes: Of what was looked at in the newest window, what no window within that time found accessed.
         time_ns: Edges of equal steps of the span, Unix time. Nanoseconds.
-        tail_bytes: For each step (row) and idle time (column): what had been idle for at least so long. NaN where
-            nothing is known.
+        class_bytes: For each step (row) what was accessed (first column), idle for less than the first idle time, from
+            that to the second, ..., for the last or longer. NaN where nothing is known.
         memory: What the processes held.
     """
 
@@ -55,7 +58,7 @@ class Idle:
     within_ns: tuple[int, ...]
     untouched_bytes: tuple[int, ...]
     time_ns: Ints
-    tail_bytes: Floats
+    class_bytes: Floats
     memory: Memory
 
 
@@ -79,7 +82,7 @@ def measure(subject: Subject) -> Idle:
         within_ns=recency.within_ns,
         untouched_bytes=tuple(tail.untouched(recency, number) for number in range(len(recency.within_ns))),
         time_ns=tail.time_ns,
-        tail_bytes=tail.tail(),
+        class_bytes=tail.classes(),
         memory=memory_of(subject),
     )
 
@@ -97,15 +100,15 @@ class _Tail:
     def __post_init__(self) -> None:
         nr_steps = min(NR_STEPS, max(self.subject.nr_windows, 1))
         self.time_ns = np.linspace(0, self.subject.span_ns, nr_steps + 1).astype(np.int64) + self.subject.from_ns
-        self._sums = np.zeros((nr_steps, len(TIMES_NS) + 1))
+        self._sums = np.zeros((nr_steps, len(_BOUNDS_NS) + 1))
         self._known_ns = np.zeros(nr_steps)
 
     def add(self, windows: Windows) -> None:
         """Take some windows; each counts for the step that it begins in."""
         step = np.clip(np.searchsorted(self.time_ns, windows.start_ns, side="right") - 1, 0, len(self._known_ns) - 1)
-        width = len(TIMES_NS) + 1
+        width = len(_BOUNDS_NS) + 1
         for regions in windows.targets.values():
-            kind = np.searchsorted(np.array(TIMES_NS), idle_us_of(windows, regions) * NSEC_PER_USEC, side="right")
+            kind = np.searchsorted(_BOUNDS_NS, idle_us_of(windows, regions) * NSEC_PER_USEC, side="right")
             weight = regions.size * windows.span_ns[regions.window]
             sums = np.bincount(step[regions.window] * width + kind, weight, self._sums.size)
             self._sums += sums.reshape(self._sums.shape)
@@ -114,7 +117,7 @@ class _Tail:
 
     def newest(self) -> tuple[Floats, Ints]:
         """Return size and idle time of the regions of the newest window."""
-        if self._last is None:
+        if self._last is None or not self._last.targets:
             return np.zeros(0), np.zeros(0, np.int64)
         parts = list(self._last.targets.values())
         idle_us = [idle_us_of(self._last, regions) for regions in parts]
@@ -131,16 +134,14 @@ class _Tail:
             total += there.nr_bytes - common(there, touched.extents.get(target_id, NOWHERE)).nr_bytes
         return total
 
-    def tail(self) -> Floats:
-        """Return the average of each step: bytes idle for at least each time."""
-        reached = np.cumsum(self._sums[:, ::-1], axis=1)[:, ::-1][:, 1:]
-        known = np.broadcast_to(self._known_ns[:, None], reached.shape)
-        return divided(reached, known)
+    def classes(self) -> Floats:
+        """Return the average of each step: bytes in each class."""
+        return divided(self._sums, np.broadcast_to(self._known_ns[:, None], self._sums.shape))
 
     def mean(self) -> tuple[int, ...]:
         """Return the average over all steps."""
         known_ns = self._known_ns.sum()
-        reached = np.cumsum(self._sums.sum(axis=0)[::-1])[::-1][1:]
+        reached = np.cumsum(self._sums.sum(axis=0)[::-1])[::-1][2:]
         return tuple(round(each / known_ns) for each in reached.tolist()) if known_ns else ()
 
 

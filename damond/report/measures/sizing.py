@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from damond.report.coverage import Coverage, gather
+from damond.report.measures.wss import bytes_per_window
 from damond.report.memory import Memory, memory_of
 from damond.report.percentiles import percentiles
 from damond.report.periods import Periods, period_of
@@ -13,6 +14,7 @@ from damond.report.recency import Recency, times_within
 from damond.report.subject import Subject
 from damond.report.timeline import Series
 from damond.report.touched import SURE_HEAT
+from damond.report.windows import Windows
 
 PERCENTILES: Final = (50, 75, 90, 95, 99, 100)
 
@@ -31,9 +33,11 @@ class Sizing:
         nr_short: Periods left out, because less than half of them was recorded.
         percentiles: Percentiles of the periods.
         touched_bytes: At most touched in one period, at each of them.
-        sure_bytes: The same of regions that were hot all over: found accessed in nine samples of ten.
+        sure_bytes: The same of regions that were hot all over: found accessed in nine samples of ten. () where a check
+            sees a whole mapping: nothing is sure then.
         all_bytes: At most touched in the whole span.
-        all_sure_bytes: The same of regions that were hot all over.
+        all_sure_bytes: The same of regions that were hot all over, or None.
+        monitored_bytes: Looked at in one window, at most.
         within_ns: Times before the end, the last is the whole span. Nanoseconds.
         recent_bytes: At most touched within each of them.
         idle_bytes: Resident memory that was not touched within each of them, at least; () if the resident memory is
@@ -50,7 +54,8 @@ class Sizing:
     touched_bytes: tuple[int, ...]
     sure_bytes: tuple[int, ...]
     all_bytes: int
-    all_sure_bytes: int
+    all_sure_bytes: int | None
+    monitored_bytes: int
     within_ns: tuple[int, ...]
     recent_bytes: tuple[int, ...]
     idle_bytes: tuple[int, ...]
@@ -64,7 +69,8 @@ def measure(subject: Subject) -> Sizing:
     touched = Periods(subject.from_ns, period_ns)
     sure = Periods(subject.from_ns, period_ns, SURE_HEAT)
     recency = Recency(subject.to_ns, times_within(subject))
-    coverage = gather(subject, touched, sure, recency)
+    monitored = _Monitored()
+    coverage = gather(subject, touched, sure, recency, monitored)
     touched.finish()
     sure.finish()
     recent_bytes, memory = recency.nr_bytes(), memory_of(subject)
@@ -76,15 +82,25 @@ def measure(subject: Subject) -> Sizing:
         nr_short=touched.nr_short,
         percentiles=PERCENTILES,
         touched_bytes=_percentiles(touched),
-        sure_bytes=_percentiles(sure),
+        sure_bytes=() if coverage.whole_mappings else _percentiles(sure),
         all_bytes=touched.total.nr_bytes,
-        all_sure_bytes=0 if coverage.whole_mappings else sure.total.nr_bytes,
+        all_sure_bytes=None if coverage.whole_mappings else sure.total.nr_bytes,
+        monitored_bytes=monitored.most_bytes,
         within_ns=recency.within_ns,
         recent_bytes=recent_bytes,
         idle_bytes=() if rss_bytes is None else tuple(max(rss_bytes - each, 0) for each in recent_bytes),
         memory=memory,
         series=touched.series(subject),
     )
+
+
+@dataclass(slots=True)
+class _Monitored:
+    most_bytes: int = 0
+
+    def add(self, windows: Windows) -> None:
+        """Take some windows."""
+        self.most_bytes = max(self.most_bytes, int(bytes_per_window(windows, None).max()))
 
 
 def _percentiles(periods: Periods) -> tuple[int, ...]:
