@@ -29,6 +29,7 @@ from damond.errors import ConfigError, NotPermittedError, ProtocolError, Unreach
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, serving_runtime_dir
 from damond.stream.losses import LossReporter
+from damond.stream.mailbox import Mailbox
 from damond.stream.subscriber import AsyncSubscriber, Connect, Subscriber
 from damond.stream.welcome import Welcome
 from damond.stream.wire import Event
@@ -345,6 +346,15 @@ class Subscription:
             UnreachableError: No supervisor is there.
         """
         return Subscriber(self._endpoint(), self._contexts, self._kinds, **self._options())
+
+    def mailbox(self) -> Mailbox:
+        """Connect to all contexts, for those who look now and then and never wait: :class:`Mailbox`.
+
+        Raises:
+            UnreachableError: No supervisor is there.
+        """
+        options = self._options()
+        return Mailbox(self._endpoint(), options["connect"], losses=options["losses"])
 
     def _endpoint(self) -> str:
         if self._remote is not None:
