@@ -137,8 +137,8 @@ def _record_service(recording: Recording, directory: Path, names: Sequence[str],
     subscription = subscribe(*names, kinds=wire.KINDS, runtime_dir=directory)
     heard_s = time.monotonic()
     with subscription.open() as subscriber:
-        for message in _newest_summaries(directory, names, subscriber):
-            recording.take(message)
+        for newest in _newest_summaries(directory, names, subscriber):
+            recording.take(newest)
         while not interrupts.came and (now_s := time.monotonic()) < deadline_s:
             message = subscriber.receive(min(own.POLL_S, deadline_s - now_s))
             recording.take(message)
