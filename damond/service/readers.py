@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from damond.service.connections import Connection, cut, describe, descriptors, queued
+from damond.service.connections import Connection, count_descriptors, cut, describe, descriptors, queued
 from damond.service.privileges import user_name
 
 _log = logging.getLogger(__name__)
@@ -82,9 +82,10 @@ class Readers:
 
     def _guard(self) -> bool:
         """Cut what is too much, of those who hold the most; return whether there are too many descriptors."""
-        open_now, allowed = descriptors(), self._allowed()
-        if len(open_now) <= allowed:
+        allowed = self._allowed()
+        if count_descriptors() <= allowed:
             return False
+        open_now = descriptors()
         # What is new alone is looked at closely: there may be thousands, and more to come.
         inodes = set(open_now.values())
         self._known = {inode: each for inode, each in self._known.items() if inode in inodes}

@@ -22,7 +22,8 @@ class Targets:
     def __init__(self, ctx: Context, primitive: Primitive) -> None:
         self._ctx = ctx
         self._primitive = primitive
-        self._told = self._now()
+        # Not asked yet whether they are valid: a primitive that fails in that is to fail when it runs.
+        self._told = {each.id: each.pid for each in ctx.targets}
 
     def _now(self) -> dict[int, int | None]:
         return {each.id: each.pid for each in self._ctx.targets if self._primitive.target_valid(each)}

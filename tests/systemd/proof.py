@@ -24,6 +24,9 @@ RUNTIME = "/run/damond"
 MIB = 1 << 20
 HOT, ALL = 16 * MIB, 64 * MIB
 
+FOUND = f'select = {{ exe = "{os.path.realpath(sys.executable)}", user = "bob" }}'
+"""What bob runs: the supervisor itself may not see that."""
+
 Facts = dict[str, Any]
 
 
@@ -106,6 +109,7 @@ def configure(pid: int, *more: str) -> None:
         "maps": ("vaddr", f"pid = {pid}", 'options.source = "referenced"', "autostart = false"),
         "whole": ("physical", "autostart = false"),
         "kernel": ("kdamond", f"pid = {pid}", "autostart = false"),
+        "found": ("vaddr", FOUND, 'options.source = "referenced"', "autostart = false"),
         "script": ("synthetic", 'options.preset = "five_tracks"', "autostart = false"),
     }
     tables = [
@@ -186,8 +190,7 @@ def prove(facts: Facts) -> None:
     with Client(RUNTIME) as client:
         client.stop("later", "hot")
 
-    facts["primitives"] = {name: primitive(name) for name in ("maps", "whole", "kernel", "script")}
-    facts["kdamonds left"] = Path("/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds").read_text().strip()
+    prove_primitives(facts, pid)
     configure(pid)
     facts["after launcher"] = [unit("MainPID"), lose_launcher(), unit("ActiveState", "NRestarts")]
     facts["after watchdog"] = [unit("MainPID"), hang_supervisor(), unit("ActiveState", "NRestarts")]
@@ -202,6 +205,24 @@ def prove(facts: Facts) -> None:
     sh("systemctl", "reset-failed", "damond")
     facts["faulty start"] = sh("systemctl", "start", "damond")
     facts["unit after faulty start"] = unit("ActiveState", "ExecMainStatus", "NRestarts")
+
+
+def prove_primitives(facts: Facts, pid: int) -> None:
+    """Let each primitive work once, and leave the kernel as it was."""
+    facts["primitives"] = {name: primitive(name) for name in ("maps", "whole", "kernel", "script")}
+    facts["found"] = [pid, find_by_executable()]
+    facts["kdamonds left"] = Path("/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds").read_text().strip()
+
+
+def find_by_executable() -> Facts:
+    """Let a context find bob's process by what it runs; let it pause, and go on."""
+    with Client(RUNTIME) as client:
+        client.start("found")
+        client.pause("found")
+        client.resume("found")
+        row = status()["found"]
+        client.stop("found")
+    return row
 
 
 def primitive(name: str) -> Facts:
@@ -256,12 +277,15 @@ def remote(pid: int) -> Facts:
     for name in ("friend", "foe"):
         make_keys(Path("/root/keys"), name)
     sh("install", "-m", "644", "/root/keys/friend.key", "/etc/damond/authorized")
+    Path("/etc/damond/authorized/broken.key").write_text("no key")
     keys = 'key = "/etc/damond/keys/server.key_secret"\nauthorized = "/etc/damond/authorized"'
     configure(pid, f'[remote]\nstream = "tcp://127.0.0.1:7701"\nquery = "tcp://127.0.0.1:7702"\n{keys}')
     without = sh("systemctl", "restart", "damond")
     add_dropin("remote", Path("/usr/share/doc/damond/remote.conf").read_text())
     sh("systemctl", "reset-failed", "damond")
     done = {"keys": made, "without": without, "with": sh("systemctl", "restart", "damond")}
+    with Client(RUNTIME) as client:
+        done["status"] = client.status()["remote"]
     return {**done, **{name: sh("/usr/lib/damond/bin/python", "-c", ASK, name) for name in ("friend", "foe")}}
 
 

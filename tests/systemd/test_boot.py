@@ -97,6 +97,15 @@ def test_primitives(facts: Facts, name: str) -> None:
     assert found["size"] >= 64 << 20
 
 
+def test_finds_by_executable(facts: Facts) -> None:
+    """The supervisor, which may not see what other users run, finds a process by it; what happens is told."""
+    pid, row = facts["found"]
+    assert row["targets"] == [pid]
+    assert [each["event"] for each in row["events"]] == ["starting", "started", "paused", "resumed"]
+    for change in ("paused", "resumed"):
+        assert len(lines(facts, rf"INFO found: {change} \(requested\)")) == 1
+
+
 def test_leaves_the_kernel_alone(facts: Facts) -> None:
     """After a context by the kernel's own DAMON its tree in sysfs is as it was."""
     assert facts["kdamonds left"] == "0"
@@ -158,6 +167,9 @@ def test_network_is_opened_on_purpose(facts: Facts) -> None:
     assert remote["with"]["rc"] == 0
     assert remote["friend"]["out"] == "1\nhot\n", remote["friend"]["err"]
     assert remote["foe"]["out"] == ""
+    assert remote["status"]["keys"] == 1
+    assert list(remote["status"]["unusable"]) == ["broken.key"]
+    assert lines(facts, r"WARNING /etc/damond/authorized/broken.key is left out of the authorised keys: .*")
     assert "NotPermittedError" in remote["foe"]["err"]
 
 
