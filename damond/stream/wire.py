@@ -13,9 +13,11 @@ body        one msgpack map with string keys. Unknown keys are to be ignored. Ti
 The keys of the bodies are the fields of :class:`damond.core.Snapshot` (with ``targets`` as a list of maps whose
 columns ``start``, ``size``, ``nr_accesses``, ``age`` and ``nr_samples`` are equally long lists),
 :class:`damond.core.Summary` (percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host``
-in all of them. ``budget`` is nil or a map of the fields of :class:`damond.core.BudgetUse`.
+in all of them. ``budget`` is nil or a map of the fields of :class:`damond.core.BudgetUse`, ``advice`` nil or one of
+those of :class:`damond.core.Advice`.
 
-Keys that a writer of before does not send: ``nr_samples`` (read as zeros) and ``budget`` (nil).
+Keys that a writer of before does not send, and as what they are read: ``nr_samples`` (zeros), ``sampled_bytes``,
+``cold_bytes`` and ``unseen_bytes`` (0), ``budget``, ``advice`` and ``smallest_found_bytes`` (nil).
 """
 
 import struct
@@ -26,7 +28,7 @@ from typing import Any, Final, Literal
 import msgpack
 import numpy as np
 
-from damond.core import BudgetUse, Origin, Snapshot, Summary, TargetSnapshot
+from damond.core import Advice, BudgetUse, Origin, Snapshot, Summary, TargetSnapshot
 from damond.core.context import check_name
 from damond.errors import InvalidNameError, ProtocolError
 
@@ -39,12 +41,12 @@ Frames = Sequence[bytes]
 
 _HEADER: Final = struct.Struct(">QQ")
 NR_FRAMES: Final = 3
+_MAPS: Final = {"budget": BudgetUse, "advice": Advice}
 _SNAPSHOT_KEYS: Final = tuple(
-    name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "budget", "origin")
+    name for name in Snapshot.__dataclass_fields__ if name not in (*_MAPS, "targets", "origin")
 )
-_SUMMARY_KEYS: Final = tuple(
-    name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "budget", "origin")
-)
+_SUMMARY_KEYS: Final = tuple(name for name in Summary.__dataclass_fields__ if name not in (*_MAPS, "idle_ms", "origin"))
+_LATER: Final = ("sampled_bytes", "cold_bytes", "unseen_bytes", "smallest_found_bytes")
 _COLUMNS: Final = {"start": np.uint64, "size": np.uint64, "nr_accesses": np.uint32, "age": np.uint32}
 _ALL_COLUMNS: Final = (*_COLUMNS, "nr_samples")
 
@@ -131,7 +133,7 @@ def to_map(message: Message, host: str) -> dict[str, Any]:
     elif isinstance(message, Summary):
         body = {name: getattr(message, name) for name in _SUMMARY_KEYS}
         body["idle_ms"] = {str(percentile): idle for percentile, idle in message.idle_ms.items()}
-        body["budget"] = _plain(message.budget)
+        body |= {name: _plain(getattr(message, name)) for name in _MAPS}
     else:
         body = {
             "context": message.context,
@@ -143,16 +145,21 @@ def to_map(message: Message, host: str) -> dict[str, Any]:
     return {"schema": SCHEMA, "host": host, **body}
 
 
-def _plain(budget: BudgetUse | None) -> dict[str, Any] | None:
-    return None if budget is None else asdict(budget)
+def _plain(value: BudgetUse | Advice | None) -> dict[str, Any] | None:
+    return None if value is None else asdict(value)
 
 
-def _budget(body: Mapping[str, Any]) -> BudgetUse | None:
-    """Read what is there of a budget; keys that are not known are ignored."""
-    given = body.get("budget")
+def _map(name: str, body: Mapping[str, Any]) -> Any:
+    """Read a map of its own; keys in it that are not known are ignored."""
+    given, cls = body.get(name), _MAPS[name]
     if given is None:
         return None
-    return BudgetUse(**{name: value for name, value in given.items() if name in BudgetUse.__dataclass_fields__})
+    return cls(**{key: value for key, value in given.items() if key in cls.__dataclass_fields__})
+
+
+def _values(names: Sequence[str], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the values of a message that are no maps."""
+    return {name: body[name] for name in names if name in body or name not in _LATER}
 
 
 def encode(message: Message, host: str, epoch: int, seq: int) -> list[bytes]:
@@ -190,16 +197,16 @@ def decode(frames: Frames, *, missed: int = 0, skipped: int = 0, restarted: bool
 def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
     if kind == "snapshot":
         return Snapshot(
-            **{name: body[name] for name in _SNAPSHOT_KEYS},
+            **_values(_SNAPSHOT_KEYS, body),
             targets=tuple(map(_target, body["targets"])),
-            budget=_budget(body),
+            budget=_map("budget", body),
             origin=origin,
         )
     if kind == "summary":
         return Summary(
-            **{name: body[name] for name in _SUMMARY_KEYS},
+            **_values(_SUMMARY_KEYS, body),
             idle_ms={int(percentile): idle for percentile, idle in body["idle_ms"].items()},
-            budget=_budget(body),
+            **{name: _map(name, body) for name in _MAPS},
             origin=origin,
         )
     return Event(
