@@ -415,6 +415,7 @@ class Kdamond:
             ),
             budget=self._pacer.use(),
             sampled_bytes=sampled_bytes,
+            policy=KernelPolicy.name if self._primitive.owns_regions else self._policy.name,
         )
 
     def _callback(self, function: Callable[[Context], object] | None) -> bool:

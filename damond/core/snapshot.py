@@ -91,6 +91,7 @@ class Snapshot:
         budget: What the context may cost and does, and what was done to keep it so; None without a budget.
         sampled_bytes: Size of the largest region that was sampled as one, before regions were merged; 0 where that is
             not known.
+        policy: Name of the policy by which the regions adapt.
         origin: Where it came from, if it came over the stream.
     """
 
@@ -113,6 +114,7 @@ class Snapshot:
     targets: tuple[TargetSnapshot, ...]
     budget: BudgetUse | None = None
     sampled_bytes: int = 0
+    policy: str = "kernel"
     origin: Origin | None = None
 
     @property

@@ -12,7 +12,7 @@ from damond.core import Attrs, IntervalsGoal
 from damond.core.context import check_name
 from damond.errors import ConfigError, DamondError, nearest
 from damond.plugin import Registry, parse_options
-from damond.service.pace import ATTRS, DEFAULT_MAX_CPU, MaxChecks, MaxCpu, PaceTable, pace
+from damond.service.pace import ATTRS, DEFAULT_MAX_CPU, MaxChecks, MaxCpu, PaceTable, pace, policy
 from damond.service.selector import Selector
 from damond.service.spec import ContextSpec, TargetSpec
 
@@ -203,6 +203,7 @@ def _context_problems(name: str, table: Any, config: Config | None, registry: Re
             parse_options(primitive, registry.primitive(primitive).Options, options)
         except DamondError as error:
             yield f"{where}: {error}"
+    yield from _policy_problems(where, table, config, registry)
     # By itself, so that a fault elsewhere in the file hides nothing of this one.
     given = {key: value for key, value in table.items() if key in (*ATTRS, "intervals_goal")}
     defaults = {} if config is None else config.defaults.given()
@@ -215,6 +216,18 @@ def _context_problems(name: str, table: Any, config: Config | None, registry: Re
         yield f"{where}: {error}"
     except pydantic.ValidationError:
         return  # told by the check of the whole
+
+
+def _policy_problems(where: str, table: Mapping[str, Any], config: Config | None, registry: Registry) -> Iterable[str]:
+    try:
+        own = PaceTable.model_validate({key: table[key] for key in ("policy", "policy_options") if key in table})
+    except pydantic.ValidationError:
+        return  # told by the check of the whole
+    chosen = policy(own, PaceTable() if config is None else config.defaults)
+    try:
+        parse_options(chosen["policy"], registry.policy(chosen["policy"]).Options, chosen["policy_options"])
+    except DamondError as error:
+        yield f"{where}: {error}"
 
 
 def explain(error: pydantic.ValidationError, model: type[BaseModel]) -> list[str]:

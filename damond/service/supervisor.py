@@ -210,12 +210,13 @@ class Supervisor:
         """Refuse what can be known to be wrong before anything starts.
 
         Raises:
-            UnknownNameError: Primitive or option.
+            UnknownNameError: Primitive, policy or option.
             InvalidOptionError: The value of an option.
             InvalidAttrsError: Attributes that contradict each other.
         """
         if spec.primitive != "auto" and ":" not in spec.primitive:
             parse_options(spec.primitive, self.registry.primitive(spec.primitive).Options, spec.options)
+        parse_options(spec.policy, self.registry.policy(spec.policy).Options, spec.policy_options)
         Attrs(**spec.attrs)  # type: ignore[arg-type]
 
     async def stop(self, names: Sequence[str]) -> None:

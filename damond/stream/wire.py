@@ -17,7 +17,7 @@ in all of them. ``budget`` is nil or a map of the fields of :class:`damond.core.
 those of :class:`damond.core.Advice`.
 
 Keys that a writer of before does not send, and as what they are read: ``nr_samples`` (zeros), ``sampled_bytes``,
-``cold_bytes`` and ``unseen_bytes`` (0), ``budget``, ``advice`` and ``smallest_found_bytes`` (nil).
+``cold_bytes`` and ``unseen_bytes`` (0), ``budget``, ``advice`` and ``smallest_found_bytes`` (nil), ``policy`` (kernel).
 """
 
 import struct
@@ -46,7 +46,7 @@ _SNAPSHOT_KEYS: Final = tuple(
     name for name in Snapshot.__dataclass_fields__ if name not in (*_MAPS, "targets", "origin")
 )
 _SUMMARY_KEYS: Final = tuple(name for name in Summary.__dataclass_fields__ if name not in (*_MAPS, "idle_ms", "origin"))
-_LATER: Final = ("sampled_bytes", "cold_bytes", "unseen_bytes", "smallest_found_bytes")
+_LATER: Final = ("sampled_bytes", "cold_bytes", "unseen_bytes", "smallest_found_bytes", "policy")
 _COLUMNS: Final = {"start": np.uint64, "size": np.uint64, "nr_accesses": np.uint32, "age": np.uint32}
 _ALL_COLUMNS: Final = (*_COLUMNS, "nr_samples")
 

@@ -100,6 +100,7 @@ def test_golden_bytes() -> None:
         ],
         "budget": None,
         "sampled_bytes": 0,
+        "policy": "kernel",
     }
 
 
@@ -143,7 +144,7 @@ def test_older_writers_are_read() -> None:
     """What writers of before do not send has a default."""
     topic, header, raw = wire.encode(snapshot(budget=BUDGET), "h", 1, 1)
     body = msgpack.unpackb(raw)
-    del body["budget"], body["sampled_bytes"], body["targets"][0]["nr_samples"]
+    del body["budget"], body["sampled_bytes"], body["policy"], body["targets"][0]["nr_samples"]
     decoded = wire.decode([topic, header, msgpack.packb(body)])
     assert isinstance(decoded, Snapshot)
     assert decoded.budget is None
