@@ -6,6 +6,7 @@
 import contextlib
 import errno
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -21,6 +22,8 @@ from damond.service.logs import writes_to_journal
 COMMANDS: Final = {
     "monitor": "Watch a program, a process or the whole machine, live.",
     "record": "Keep what is seen in a file.",
+    "export": "Write a record for damo, or as Parquet, JSON or CSV.",
+    "import": "Make a record of one of damo's.",
     "report": "Look at a record: what was hot, cold, in use.",
     "serve": "Run the service that other programs subscribe to.",
     "start": "Start a context in the running service.",
@@ -58,7 +61,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"damond.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = importlib.import_module(f"damond.cli.{module}").command
         return command
 
     def resolve_command(

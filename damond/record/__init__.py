@@ -1,7 +1,8 @@
 """What the stream has told, kept: a file that is written while it is read, and survives whatever ends its writer."""
 
+from damond.core import Mapping
 from damond.record.columns import NO_PID, Block
-from damond.record.model import Gap, Mapping, MappingsAt, MemoryAt, RecordedContext
+from damond.record.model import Gap, MappingsAt, MemoryAt, RecordedContext
 from damond.record.reader import Record
 from damond.record.recorder import Recorder, RecorderState
 from damond.record.retention import Retention

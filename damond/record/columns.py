@@ -124,6 +124,22 @@ class Block:
             **{name: getattr(self, name)[regions] for name in ("start", "size", "nr_accesses", "age")},
         )
 
+    def where(self, wanted: NDArray[np.bool_]) -> Self:
+        """Leave the snapshots that are wanted, a row of truth per snapshot."""
+        if wanted.all():
+            return self
+        kept = wanted[self.part_snapshot]
+        sizes = np.diff(self.part_first)
+        regions = np.repeat(kept, sizes)
+        return type(self)(
+            primitive=self.primitive,
+            scalars={name: column[wanted] for name, column in self.scalars.items()},
+            part_snapshot=(np.cumsum(wanted) - 1)[self.part_snapshot[kept]],
+            part_first=firsts(sizes[kept]),
+            **{name: getattr(self, name)[kept] for name in ("part_target", "part_pid")},
+            **{name: getattr(self, name)[regions] for name in ("start", "size", "nr_accesses", "age")},
+        )
+
     def of_target(self, target_id: int) -> Self:
         """Leave the regions of one target; all snapshots stay."""
         kept = self.part_target == target_id

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
-from damond.core import Snapshot, Summary
+from damond.core import Mapping, Snapshot, Summary
 from damond.errors import RecordError, UnknownNameError
 from damond.record import codec, database
 from damond.record.columns import Block
-from damond.record.model import Gap, Mapping, MappingsAt, MemoryAt, RecordedContext
+from damond.record.model import Gap, MappingsAt, MemoryAt, RecordedContext
 from damond.stream import wire
 from damond.stream.wire import Event
 

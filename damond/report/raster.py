@@ -30,8 +30,10 @@ class Raster:
     accessed: Floats = field(init=False)
     monitored: Floats = field(init=False)
     total: float = 0.0
+    _sizes: Floats = field(init=False)
 
     def __post_init__(self) -> None:
+        self._sizes = np.diff(self.edges).astype(np.float64)
         shape = (len(self.time_ns) - 1, len(self.edges) - 1)
         self.accessed, self.monitored = np.zeros(shape), np.zeros(shape)
 
@@ -77,25 +79,40 @@ class Raster:
             return
         rows = slice(int(row.min()), int(row.max()) + 1)
         start, end = np.maximum(start, self.edges[0]), np.minimum(end, self.edges[-1])
-        first = np.searchsorted(self.edges, start, side="right") - 1
-        last = np.searchsorted(self.edges, end, side="left") - 1
-        several = first < last
-        in_first = np.where(several, self.edges[first + 1] - start, 0).astype(np.float64)
-        in_last = (end - np.maximum(self.edges[last], start)).astype(np.float64)
-        nr_cells = len(self.edges) - 1
-        nr_rows, width = rows.stop - rows.start, nr_cells + 1
-        begin = (row - rows.start) * width
-        size = np.diff(self.edges).astype(np.float64)
+        first, last = self._cells(start, end)
+        within = np.flatnonzero(first == last)
+        across = np.flatnonzero(first != last)
+        begin = (row - rows.start) * len(self.edges)  # one column more than there are cells
+        size = (end - start).astype(np.float64)[within]
+        to_first = (self.edges[first[across] + 1] - start[across]).astype(np.float64)
+        in_last = (end[across] - self.edges[last[across]]).astype(np.float64)
+        at_first, at_last = (begin + first)[across], (begin + last)[across]
+        at_within = (begin + first)[within]
         for table, density in ((self.accessed, accessed), (self.monitored, monitored)):
-            sums = [
-                np.bincount(begin + at, density * by, nr_rows * width)
-                for at, by in ((first, in_first), (last, in_last))
-            ]
-            whole = np.where(several, density, 0.0)
-            steps = [np.bincount(begin + at, whole, nr_rows * width) for at in (first + 1, last)]
-            between = np.cumsum((steps[0] - steps[1]).reshape(nr_rows, width), axis=1)
-            between[np.abs(between) < _ROUNDING * steps[0].reshape(nr_rows, width).sum(axis=1, keepdims=True)] = 0.0
-            table[rows] += (sums[0] + sums[1]).reshape(nr_rows, width)[:, :nr_cells] + between[:, :nr_cells] * size
+            width = (rows.stop - rows.start) * len(self.edges)
+            crossing = density[across]
+            sums = np.bincount(at_within, density[within] * size, width)
+            sums = sums + np.bincount(at_first, crossing * to_first, width)
+            sums = sums + np.bincount(at_last, crossing * in_last, width)
+            # In between, densities are added behind the first cell and taken away at the last, then summed up.
+            entered = np.bincount(at_first + 1, crossing, width)
+            between = self._by_row(entered - np.bincount(at_last, crossing, width)).cumsum(axis=1)
+            between[np.abs(between) < _ROUNDING * self._by_row(entered).sum(axis=1, keepdims=True)] = 0.0
+            table[rows] += self._by_row(sums)[:, :-1] + between[:, :-1] * self._sizes
+
+    def _cells(self, start: Addrs, end: Addrs) -> tuple[Rows, Rows]:
+        """Look up the cells of the first and of the last byte of ranges."""
+        first = np.searchsorted(self.edges, start, side="right") - 1
+        # Most regions end where the next begins: no need to look that up again, which is what costs.
+        seam = end[:-1] == start[1:]
+        last = np.empty_like(first)
+        last[:-1] = first[1:] - (self.edges[first[1:]] == start[1:])
+        others = np.append(np.flatnonzero(~seam), len(end) - 1)
+        last[others] = np.searchsorted(self.edges, end[others], side="left") - 1
+        return first, last
+
+    def _by_row(self, flat: Floats) -> Floats:
+        return flat.reshape(-1, len(self.edges))
 
 
 def time_edges(from_ns: int, to_ns: int, nr_times: int) -> Ints:

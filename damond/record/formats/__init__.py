@@ -1,0 +1,1 @@
+"""Other programs' formats: damo's records both ways, Parquet, JSON and CSV outwards."""
