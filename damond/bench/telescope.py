@@ -120,10 +120,7 @@ def judge(
         "accesses_per_ms": accesses_per_ms,
         "precision": score.precision,
         "recall": score.recall,
-        "pages_per_s": run.pages_per_s,
-        "checks_per_s": run.checks_per_s,
-        "nr_regions": run.nr_regions,
-        "sample_us": run.sample_us,
+        **run.costs(),
         "published": PUBLISHED[footprint.name],
     }
 

@@ -7,9 +7,10 @@ from typing import Any, Final, cast
 import numpy as np
 
 from damond.bench.setting import Setting
-from damond.core import Attrs, Context, Kdamond, Primitive, Snapshot
+from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot
+from damond.core.budget import CHECK_US, PASS_US
 from damond.plugin import Registry
-from damond.units import NSEC_PER_USEC
+from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
 _EPOCH_NS: Final = 1_000_000_000_000_000_000
 """Unix time at which every run begins: virtual time is what lies behind it. Nanoseconds."""
@@ -20,14 +21,19 @@ _NSEC_PER_SEC: Final = 1_000_000_000
 class VirtualTime:
     """Clock and stop source in one: waiting is what makes time pass.
 
+    CPU time is what the passes would cost by the figures that a budget begins with; what they do cost on a machine is
+    for ``damond bench cost`` to say.
+
     Args:
         span_us: When the run is to end. Virtual time, microseconds.
-        ctx: The context, whose checks are charged as CPU time.
+        ctx: The context, whose passes are charged.
     """
 
-    def __init__(self, span_us: int) -> None:
+    def __init__(self, span_us: int, ctx: Context) -> None:
         self._span_ns = span_us * NSEC_PER_USEC
+        self._ctx = ctx
         self._now_ns = 0
+        self._cpu_us = 0.0
 
     def wall_ns(self) -> int:
         """Unix time."""
@@ -38,12 +44,13 @@ class VirtualTime:
         return self._now_ns
 
     def cpu_us(self) -> int:
-        """Nothing costs CPU time here: what a check costs is for ``damond bench cost`` to say."""
-        return 0
+        """CPU time that the passes so far would have cost."""
+        return int(self._cpu_us)
 
     def wait(self, timeout_s: float) -> bool:
         """Let the time pass; say whether the run is over."""
         self._now_ns += round(timeout_s * _NSEC_PER_SEC)
+        self._cpu_us += PASS_US + CHECK_US * self._ctx.nr_regions
         return self._now_ns > self._span_ns
 
 
@@ -53,21 +60,20 @@ class Run:
 
     Attributes:
         take: Takes every snapshot.
-        checks: Access checks made.
-        pages: Pages looked at: a check of a block of b pages looks at b.
-        weighted_regions: Regions, times the time for which there were so many. Nanoseconds.
+        pages: Pages looked at.
+        checks: Checks made: fewer, where one looks at a block of pages.
+        cpu_us: CPU time that this would have cost. Microseconds.
         span_ns: Virtual time monitored. Nanoseconds.
-        most_regions: The greatest number of regions of a snapshot.
         sample_us: The last sampling interval. Microseconds.
     """
 
     take: Callable[[Snapshot], None]
-    block: int = 1
+    pages: int = 0
     checks: int = 0
-    weighted_regions: int = 0
+    cpu_us: int = 0
     span_ns: int = 0
-    most_regions: int = 0
     sample_us: int = 0
+    _passes: int = 0
 
     def started(self, ctx: Context, primitive: Primitive) -> None:
         """Nothing is to be done."""
@@ -78,30 +84,29 @@ class Run:
     def paced(self, ctx: Context, old: Attrs) -> None:
         """Nothing is to be done: every snapshot says its intervals."""
 
+    def sampled(self, ctx: Context) -> None:
+        """Count the checks of a pass."""
+        self.checks += ctx.nr_regions
+        self._passes += 1
+
     def aggregated(self, snapshot: Snapshot) -> None:
         """Count the cost and hand the snapshot on."""
-        span_ns = snapshot.end_ns - snapshot.start_ns
-        self.checks += snapshot.checks
-        self.span_ns += span_ns
-        self.weighted_regions += span_ns * snapshot.nr_regions
-        self.most_regions = max(self.most_regions, snapshot.nr_regions)
+        self.pages += snapshot.checks
+        self.cpu_us += snapshot.cpu_us
+        self.span_ns += snapshot.end_ns - snapshot.start_ns
         self.sample_us = snapshot.sample_us
         self.take(snapshot)
 
-    @property
-    def checks_per_s(self) -> float:
-        """Access checks per second."""
-        return self.checks * _NSEC_PER_SEC / max(self.span_ns, 1)
-
-    @property
-    def pages_per_s(self) -> float:
-        """Pages looked at per second."""
-        return self.checks_per_s * self.block
-
-    @property
-    def nr_regions(self) -> float:
-        """Regions, on average over time."""
-        return self.weighted_regions / max(self.span_ns, 1)
+    def costs(self) -> dict[str, float]:
+        """Sum the cost up: pages and checks per second, regions per pass, CPU in percent, the last interval."""
+        seconds = max(self.span_ns, 1) / _NSEC_PER_SEC
+        return {
+            "pages_per_s": self.pages / seconds,
+            "checks_per_s": self.checks / seconds,
+            "nr_regions": self.checks / max(self._passes, 1),
+            "cpu_percent": self.cpu_us / seconds / USEC_PER_SEC * 100,
+            "sample_us": self.sample_us,
+        }
 
 
 def memory(options: Mapping[str, Any], setting: Setting, seed: int) -> Primitive:
@@ -119,10 +124,20 @@ def watch(primitive: Primitive, setting: Setting, span_us: int, seed: int, take:
         seed: Of the context's randomness.
         take: Takes every snapshot; :func:`begin_us` and :func:`end_us` tell its virtual time.
     """
-    run = Run(take, setting.block)
-    time = VirtualTime(span_us)
-    ctx = Context(name="bench", attrs=setting.attrs, rng=np.random.default_rng(seed))
-    Kdamond(ctx, primitive, clock=time, stop=time, sink=run).run()
+    run = Run(take)
+    ctx = Context(
+        name="bench",
+        attrs=setting.attrs,
+        callback=Callback(after_sampling=run.sampled),
+        rng=np.random.default_rng(seed),
+        intervals_goal=setting.goal,
+        budget=setting.budget,
+        initial_nr_regions=setting.initial_nr_regions,
+        strict_min_nr_regions=setting.strict_min_nr_regions,
+    )
+    time = VirtualTime(span_us, ctx)
+    policy = Registry(offering="synthetic").make_policy(setting.policy, setting.policy_options)
+    Kdamond(ctx, primitive, clock=time, stop=time, sink=run, policy=policy).run()
     return run
 
 

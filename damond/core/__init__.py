@@ -6,6 +6,7 @@ request to stop and whoever takes the results come in as arguments.
 
 from damond.core.attrs import Attrs
 from damond.core.budget import Budget, BudgetUse
+from damond.core.confidence import Advice
 from damond.core.context import Callback, Context
 from damond.core.kdamond import Clock, Kdamond, Sink, StopSource
 from damond.core.policy import Policy
@@ -18,6 +19,7 @@ from damond.core.tuning import IntervalsGoal
 __all__ = [
     "MIN_REGION_SZ",
     "AddrRange",
+    "Advice",
     "Attrs",
     "Budget",
     "BudgetUse",

@@ -85,7 +85,7 @@ def apply_min_nr_regions(targets: Sequence[Target], min_nr_regions: int, min_reg
     return greatest
 
 
-def age(regions: Regions, threshold: int, nr_samples: int) -> None:
+def age(regions: Regions, threshold: int | NDArray[np.float64], nr_samples: int) -> None:
     """Count for how many aggregations each region has kept its access frequency, before the merge.
 
     A change above ``threshold``, and one from or to no access at all, starts again at 0. The kernel does this
@@ -93,7 +93,7 @@ def age(regions: Regions, threshold: int, nr_samples: int) -> None:
 
     Args:
         regions: Changed in place.
-        threshold: Accesses that two aggregations may differ by.
+        threshold: Accesses that two aggregations may differ by: one for all regions, or one for each.
         nr_samples: Samples of this aggregation: they add to those behind an age that goes on, and are all that is
             behind one that starts again.
     """

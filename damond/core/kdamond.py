@@ -358,10 +358,11 @@ class Kdamond:
 
     def _aggregate(self, max_nr_accesses: int) -> None:
         ctx, nr_regions = self.ctx, self.ctx.nr_regions
+        sampled = max((int(target.regions.size.max(initial=0)) for target in ctx.targets), default=0)
         self._policy.merge(ctx, max_nr_accesses, self._sz_limit)
         if self._callback(ctx.callback.after_aggregation):
             self.end_reason = "callback"
-        self._sink.aggregated(self._snapshot())
+        self._sink.aggregated(self._snapshot(sampled_bytes=sampled))
         self._pacer.aggregated()
         self._begin_window(self._end_cpu_us)
         self._reset()
@@ -395,7 +396,7 @@ class Kdamond:
         self.ctx.window_samples = 0
         self.ctx.checks = self.ctx.unknown = 0
 
-    def _snapshot(self, *, partial: bool = False, window: Window | None = None) -> Snapshot:
+    def _snapshot(self, *, partial: bool = False, window: Window | None = None, sampled_bytes: int = 0) -> Snapshot:
         ctx, attrs = self.ctx, self.ctx.attrs
         end_ns = self._clock.wall_ns()
         self._end_cpu_us = self._cpu_us()
@@ -433,6 +434,8 @@ class Kdamond:
                 for target in ctx.targets
             ),
             budget=self._pacer.use(),
+            sampled_bytes=sampled_bytes,
+            policy=KernelPolicy.name if self._primitive.owns_regions else self._policy.name,
         )
 
     def _callback(self, function: Callable[[Context], object] | None) -> bool:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from damond.core.budget import BudgetUse
+from damond.core.confidence import Advice, advise, is_cold, smallest_found
 from damond.core.regions import Addrs, Counts
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
@@ -89,6 +91,9 @@ class Snapshot:
         partial: The monitoring ended before the window was full.
         targets: What was found, per target.
         budget: What the context may cost and does, and what was done to keep it so; None without a budget.
+        sampled_bytes: Size of the largest region that was sampled as one, before regions were merged; 0 where that is
+            not known.
+        policy: Name of the policy by which the regions adapt.
         origin: Where it came from, if it came over the stream.
     """
 
@@ -110,6 +115,8 @@ class Snapshot:
     partial: bool
     targets: tuple[TargetSnapshot, ...]
     budget: BudgetUse | None = None
+    sampled_bytes: int = 0
+    policy: str = "kernel"
     origin: Origin | None = None
 
     @property
@@ -126,6 +133,36 @@ class Snapshot:
     def accessed_bytes(self) -> int:
         """Bytes of the regions with any access: the working set of this window."""
         return sum(int(target.size[target.nr_accesses > 0].sum()) for target in self.targets)
+
+    def cold(self, target: TargetSnapshot) -> NDArray[np.bool_]:
+        """Say which regions of one of the targets are cold; see :mod:`damond.core.confidence`."""
+        return is_cold(target.size, target.nr_accesses, target.nr_samples, self.total_bytes)
+
+    @property
+    def cold_bytes(self) -> int:
+        """Bytes of the regions that are known to be cold. What is neither accessed nor cold is *unseen*."""
+        return sum(int(target.size[self.cold(target)].sum()) for target in self.targets)
+
+    @property
+    def unseen_bytes(self) -> int:
+        """Bytes of the regions without accesses of which not enough is known to call them cold."""
+        return self.total_bytes - self.accessed_bytes - self.cold_bytes
+
+    @property
+    def smallest_found_bytes(self) -> int | None:
+        """Size from which on a hot area is seen within a minute, with 95 % certainty, wherever it is; None: unknown."""
+        return smallest_found(self._widest_bytes, self.sample_us, self.granularity)
+
+    @property
+    def advice(self) -> Advice | None:
+        """Settings that would find hot areas half as large or smaller, if there are any."""
+        most = self.max_nr_regions if self.budget is None else self.budget.max_nr_regions
+        return advise(self._widest_bytes, self.sample_us, self.granularity, most)
+
+    @property
+    def _widest_bytes(self) -> int:
+        widest = max((int(target.size.max(initial=0)) for target in self.targets), default=0)
+        return self.sampled_bytes or widest
 
 
 class Mapping(NamedTuple):
@@ -183,6 +220,11 @@ class Summary:
         cpu_fraction: CPU time of the worker per time, 0.01 = 1 % of one CPU.
         memory: The memory of the processes behind the targets, as far as it is known.
         budget: As in the newest snapshot.
+        cold_bytes: Bytes of regions that are known to be cold; see :mod:`damond.core.confidence`.
+        unseen_bytes: Bytes of regions without accesses of which not enough is known to call them cold.
+        smallest_found_bytes: Size from which on a hot area (five touches per page and second) is seen within a minute,
+            with 95 % certainty, wherever it is; None where there is no answer.
+        advice: Settings that would find smaller ones, or None.
         origin: Where it came from, if it came over the stream.
     """
 
@@ -197,6 +239,10 @@ class Summary:
     cpu_fraction: float
     memory: tuple[ProcessMemory, ...] = ()
     budget: BudgetUse | None = None
+    cold_bytes: int = 0
+    unseen_bytes: int = 0
+    smallest_found_bytes: int | None = None
+    advice: Advice | None = None
     origin: Origin | None = None
 
 
@@ -218,6 +264,10 @@ def summarize(snapshot: Snapshot) -> Summary:
         checks_per_s=snapshot.checks * USEC_PER_SEC / span_us,
         cpu_fraction=snapshot.cpu_us / span_us,
         budget=snapshot.budget,
+        cold_bytes=snapshot.cold_bytes,
+        unseen_bytes=snapshot.unseen_bytes,
+        smallest_found_bytes=snapshot.smallest_found_bytes,
+        advice=snapshot.advice,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from damond.core import Policy
+from damond.core.policies.budget import BudgetPolicy
 from damond.core.policies.fraction import FractionPolicy
 from damond.core.policies.kernel import KernelPolicy
 from damond.plugin.hookspecs import hookimpl
@@ -14,4 +15,4 @@ damond_api_version: Final = 1
 @hookimpl
 def damond_policies() -> Sequence[type[Policy]]:
     """Offer all of them."""
-    return [KernelPolicy, FractionPolicy]
+    return [KernelPolicy, FractionPolicy, BudgetPolicy]

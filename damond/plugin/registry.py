@@ -116,7 +116,7 @@ class Registry:
             found: The entry points to load instead of the installed ones.
             offering: Load plugins only until one offers a primitive of this name, the entry point that is called
                 like it first: what a worker needs, and no more.
-            policy: With ``offering``: and until one offers this policy.
+            policy: The same for a policy; of both, until both are there.
             allowed: Names of the entry points that may be loaded; others are not even imported. None allows all.
         """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
@@ -127,12 +127,17 @@ class Registry:
         self.builtin = self._load(_BUILTIN, f"damond {__version__}")
         candidates = entry_points(group=hookspecs.PROJECT) if found is None else found
         for entry_point in sorted(candidates, key=lambda each: (each.name != offering, each.name, each.value)):
-            if offering in self._primitives.accepted and (policy is None or policy in self._policies.accepted):
+            if self._has(offering, policy):
                 break
             if allowed is not None and entry_point.name not in allowed:
                 self.reports.append(PluginReport(entry_point.name, _owner(entry_point), (), "not allowed here"))
                 continue
             self.reports.append(self._load(entry_point, _owner(entry_point)))
+
+    def _has(self, primitive: str | None, policy: str | None) -> bool:
+        """Say whether something particular is wanted, and all of it is there."""
+        wanted = ((primitive, self.primitives), (policy, self.policies))
+        return any(name for name, _ in wanted) and all(name is None or name in there for name, there in wanted)
 
     def _load(self, entry_point: EntryPoint, owner: str) -> PluginReport:
         primitives: tuple[str, ...] = ()
@@ -224,6 +229,13 @@ class Registry:
             return auto_problems(self.auto(), options)
         try:
             return option_problems(name, self.primitive(name).Options, options)
+        except UnknownNameError as error:
+            return [error]
+
+    def policy_problems(self, name: str, options: Mapping[str, Any]) -> list[DamondError]:
+        """List all that is wrong with a policy's name and options."""
+        try:
+            return option_problems(name, self.policy(name).Options, options)
         except UnknownNameError as error:
             return [error]
 

@@ -16,7 +16,7 @@ NO_PID: Final = -1
 PER_SNAPSHOT: Final = tuple(
     name
     for name in Snapshot.__dataclass_fields__
-    if name not in ("context", "primitive", "targets", "budget", "origin")
+    if name not in ("context", "primitive", "targets", "budget", "policy", "origin")
 )
 PER_ORIGIN: Final = tuple(name for name in Origin.__dataclass_fields__ if name != "host")
 

@@ -91,12 +91,13 @@ class Raster:
         for table, density in ((self.accessed, accessed), (self.monitored, monitored)):
             width = (rows.stop - rows.start) * len(self.edges)
             crossing = density[across]
-            sums = np.bincount(at_within, density[within] * size, width)
-            sums = sums + np.bincount(at_first, crossing * to_first, width)
-            sums = sums + np.bincount(at_last, crossing * in_last, width)
+            sums: Floats = np.bincount(at_within, density[within] * size, width).astype(np.float64)
+            sums += np.bincount(at_first, crossing * to_first, width)
+            sums += np.bincount(at_last, crossing * in_last, width)
             # In between, densities are added behind the first cell and taken away at the last, then summed up.
-            entered = np.bincount(at_first + 1, crossing, width)
-            between = self._by_row(entered - np.bincount(at_last, crossing, width)).cumsum(axis=1)
+            entered: Floats = np.bincount(at_first + 1, crossing, width).astype(np.float64)
+            left: Floats = np.bincount(at_last, crossing, width).astype(np.float64)
+            between = self._by_row(entered - left).cumsum(axis=1)
             between[np.abs(between) < _ROUNDING * self._by_row(entered).sum(axis=1, keepdims=True)] = 0.0
             table[rows] += self._by_row(sums)[:, :-1] + between[:, :-1] * self._sizes
 

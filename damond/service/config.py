@@ -16,7 +16,7 @@ from damond.plugin import Registry
 from damond.service import config_files
 from damond.service.checks import context_problems
 from damond.service.config_files import Files, Place
-from damond.service.pace import ATTRS, DEFAULT_MAX_CPU, AttrsTable, MaxChecks, MaxCpu, PaceTable, pace
+from damond.service.pace import ATTRS, DEFAULT_MAX_CPU, AttrsTable, MaxChecks, MaxCpu, PaceTable, pace, policy
 from damond.service.selector import Selector
 from damond.service.spec import ContextSpec, TargetSpec
 
@@ -183,6 +183,8 @@ def _own_findings(table: Mapping[str, Any], registry: Registry) -> Iterator[tupl
             found = context_problems(name, each, attrs, registry)
             yield from ((("context", name), error) for error in found if str(error) not in told)
             yield from ((("context", name), error) for error in _goal_problems(each, attrs))
+            common = sections.get("defaults", {})
+            yield from ((("context", name), error) for error in _policy_problems(each, common, registry))
 
 
 def _goal_problems(table: Mapping[str, Any], attrs: Mapping[str, int]) -> Iterator[DamondError]:
@@ -207,6 +209,21 @@ def _readable_attrs(table: Mapping[str, Any]) -> dict[str, int]:
             with contextlib.suppress(pydantic.ValidationError):  # told by the check of the whole
                 found |= AttrsTable.model_validate({name: table[name]}).given()
     return found
+
+
+def _policy_problems(
+    table: Mapping[str, Any], defaults: Mapping[str, Any], registry: Registry
+) -> Iterator[DamondError]:
+    """Say what is wrong with the policy of a context and its options; wrong types are told elsewhere."""
+    try:
+        own, common = (
+            PaceTable.model_validate({key: each[key] for key in ("policy", "policy_options") if key in each})
+            for each in (table, defaults)
+        )
+    except pydantic.ValidationError:
+        return
+    chosen = policy(own, common)
+    yield from registry.policy_problems(chosen["policy"], chosen["policy_options"])
 
 
 def explain(error: pydantic.ValidationError, model: type[BaseModel]) -> list[str]:

@@ -19,6 +19,9 @@ DEFAULT_GOAL: Final = IntervalsGoal(saturation_bp=5_000)
 DEFAULT_MAX_CPU: Final = 0.01
 """1 % of one CPU, for all that the service does."""
 
+DEFAULT_POLICY: Final = "budget"
+"""The adaptation policy that ``damond bench`` finds best."""
+
 _SHARE_BEGUN_WITH: Final = 2
 """Contexts begin with half of the regions that they may have: the number from which on none is split."""
 
@@ -92,6 +95,8 @@ class PaceTable(AttrsTable):
     max_checks_per_s: MaxChecks = None
     initial_nr_regions: Annotated[int, Field(ge=1)] | None = None
     strict_min_nr_regions: bool | None = None
+    policy: str | None = None
+    policy_options: dict[str, Any] | None = None
 
     def goal(self) -> IntervalsGoal | Off | None:
         """Return the goal that this table sets: its own, or "off" where it says how long intervals are; else None."""
@@ -122,4 +127,15 @@ def pace(own: PaceTable, defaults: PaceTable) -> dict[str, Any]:
         "max_checks_per_s": chosen("max_checks_per_s", None),
         "initial_nr_regions": chosen("initial_nr_regions", max(1, most // _SHARE_BEGUN_WITH)),
         "strict_min_nr_regions": chosen("strict_min_nr_regions", otherwise=True),
+        **policy(own, defaults),
     }
+
+
+def policy(own: PaceTable, defaults: PaceTable) -> dict[str, Any]:
+    """Make of a context's table and the defaults the policy and its options, as arguments of ContextSpec.
+
+    The options of the defaults are those of the policy of the defaults: another policy begins without.
+    """
+    name = own.policy or defaults.policy or DEFAULT_POLICY
+    inherited = defaults.policy_options if name == (defaults.policy or DEFAULT_POLICY) else None
+    return {"policy": name, "policy_options": {**(inherited or {}), **(own.policy_options or {})}}

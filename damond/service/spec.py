@@ -47,6 +47,8 @@ class ContextSpec:
         max_checks_per_s: Pages per second that it may look at; None is no bound of its own.
         initial_nr_regions: As in :class:`damond.core.Context`.
         strict_min_nr_regions: As in :class:`damond.core.Context`.
+        policy: Name of the adaptation policy.
+        policy_options: Options of the policy, validated by its schema.
     """
 
     name: str
@@ -66,6 +68,8 @@ class ContextSpec:
     max_checks_per_s: float | None = None
     initial_nr_regions: int = 0
     strict_min_nr_regions: bool = False
+    policy: str = "kernel"
+    policy_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.name)

@@ -204,7 +204,7 @@ class Supervisor:
         """Refuse what can be known to be wrong before anything starts.
 
         Raises:
-            UnknownNameError: Primitive or option.
+            UnknownNameError: Primitive, policy or option.
             InvalidOptionError: The value of an option.
             InvalidAttrsError: Attributes that contradict each other.
             UsageError: It watches processes, and none is given.
@@ -215,6 +215,8 @@ class Supervisor:
             given = {"targets": spec.targets, "select": spec.select or spec.waits_for_targets, "command": spec.command}
             for problem in target_problems(self.registry, spec.primitive, [key for key, each in given.items() if each]):
                 raise problem
+        for problem in self.registry.policy_problems(spec.policy, spec.policy_options):
+            raise problem
         Attrs.fitting(spec.attrs)
 
     async def stop(self, names: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ from damond.core import (
     Context,
     IntervalsGoal,
     Kdamond,
+    Policy,
     Primitive,
     Snapshot,
     Target,
@@ -286,6 +287,11 @@ def make_primitive(spec: ContextSpec, *, trusting: bool = True, plugins: Collect
     return Registry(offering=spec.primitive, allowed=plugins).make(spec.primitive, spec.options)
 
 
+def make_policy(spec: ContextSpec, *, plugins: Collection[str] | None = None) -> Policy:
+    """Make the adaptation policy that a context selects. Arguments and errors as in :func:`make_primitive`."""
+    return Registry(policy=spec.policy, allowed=plugins).make_policy(spec.policy, spec.policy_options)
+
+
 def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
     """Make the context in the worker.
 
@@ -376,12 +382,12 @@ class Commands:
             self._reporter.event("paused" if message["paused"] else "resumed", message["reason"])
 
 
-def _monitor(spec: ContextSpec, primitive: Primitive, stop: LinkStop, reporter: Reporter) -> None:
+def _monitor(spec: ContextSpec, primitive: Primitive, policy: Policy, stop: LinkStop, reporter: Reporter) -> None:
     ctx = make_context(spec, primitive)
     changed = _changed(spec.attrs, ctx.attrs)
     if changed:
         reporter.event("attrs_changed", f"primitive {primitive.name} can't keep what was asked for", changed=changed)
-    kdamond = Kdamond(ctx, primitive, clock=SystemClock(), stop=stop, sink=reporter)
+    kdamond = Kdamond(ctx, primitive, clock=SystemClock(), stop=stop, sink=reporter, policy=policy)
     stop.on_request = Commands(kdamond, primitive, reporter).request
     reason = kdamond.run()
     if reason == "requested":
@@ -412,7 +418,8 @@ def main(spec: ContextSpec, link: Link, endpoint: str, *, trusting: bool, plugin
     try:
         _connect(publisher)
         reporter.event("starting")
-        _monitor(spec, make_primitive(spec, trusting=trusting, plugins=plugins), stop, reporter)
+        primitive = make_primitive(spec, trusting=trusting, plugins=plugins)
+        _monitor(spec, primitive, make_policy(spec, plugins=plugins), stop, reporter)
     except DamondError as error:
         _log.error("%s: %s", spec.name, error)
         reporter.tell("failed", message=_plain(error.message), code=error.code, hint=_plain(error.hint))

@@ -13,9 +13,10 @@ body        one msgpack map with string keys. Unknown keys are to be ignored. Ti
 The keys of the bodies are the fields of :class:`damond.core.Snapshot` (with ``targets`` as a list of maps whose
 columns ``start``, ``size``, ``nr_accesses``, ``age`` and ``nr_samples`` are equally long lists),
 :class:`damond.core.Summary` (percentiles of ``idle_ms`` as strings) and :class:`Event`, and ``schema`` (1) and ``host``
-in all of them. ``budget`` is nil or a map of the fields of :class:`damond.core.BudgetUse`. Keys whose fields have a
-default may be left out: ``unknown`` (0), ``nr_samples`` (zeros) and ``budget`` (nil) of a snapshot, ``reason`` ("") and
-``details`` ({}) of an event.
+in all of them. ``budget`` is nil or a map of the fields of :class:`damond.core.BudgetUse`, ``advice`` nil or one of
+those of :class:`damond.core.Advice`. Keys whose fields have a default may be left out, and are read as that default:
+``unknown``, ``sampled_bytes``, ``cold_bytes`` and ``unseen_bytes`` (0), ``nr_samples`` (zeros), ``budget``, ``advice``
+and ``smallest_found_bytes`` (nil), ``policy`` (kernel), ``reason`` ("") and ``details`` ({}) of an event.
 
 ``memory`` of a summary may be missing. It is a list of maps with the keys of :class:`damond.core.ProcessMemory`;
 ``mappings`` is a map of equally long lists: ``start``, ``end`` and ``name``, an index into its list ``names``. At most
@@ -44,7 +45,7 @@ from typing import Any, Final, Literal
 import msgpack
 import numpy as np
 
-from damond.core import BudgetUse, Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot
+from damond.core import Advice, BudgetUse, Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot
 from damond.core import Mapping as Mapped
 from damond.core.context import check_name
 from damond.errors import InvalidNameError, ProtocolError
@@ -58,11 +59,12 @@ Frames = Sequence[bytes]
 
 _HEADER: Final = struct.Struct(">QQ")
 NR_FRAMES: Final = 3
+_MAPS: Final[Mapping[str, Any]] = {"budget": BudgetUse, "advice": Advice}
 _SNAPSHOT_KEYS: Final = tuple(
-    name for name in Snapshot.__dataclass_fields__ if name not in ("targets", "budget", "origin")
+    name for name in Snapshot.__dataclass_fields__ if name not in (*_MAPS, "targets", "origin")
 )
 _SUMMARY_KEYS: Final = tuple(
-    name for name in Summary.__dataclass_fields__ if name not in ("idle_ms", "memory", "budget", "origin")
+    name for name in Summary.__dataclass_fields__ if name not in (*_MAPS, "idle_ms", "memory", "origin")
 )
 _MEMORY_KEYS: Final = tuple(name for name in ProcessMemory.__dataclass_fields__ if name != "mappings")
 _TOPIC_HINT: Final = "a topic is damon.v1.CONTEXT.KIND; the address may be that of another program"
@@ -157,7 +159,7 @@ def to_map(message: Message, host: str) -> dict[str, Any]:
         body["idle_ms"] = {str(percentile): idle for percentile, idle in message.idle_ms.items()}
         if message.memory:
             body["memory"] = [_memory_map(each) for each in message.memory]
-        body["budget"] = _plain(message.budget)
+        body |= {name: _plain(getattr(message, name)) for name in _MAPS}
     else:
         body = {
             "context": message.context,
@@ -177,16 +179,16 @@ def _memory_map(memory: ProcessMemory) -> dict[str, Any]:
     return {**body, "mappings": {"start": start, "end": end, "name": code, "names": list(codes)}}
 
 
-def _plain(budget: BudgetUse | None) -> dict[str, Any] | None:
-    return None if budget is None else asdict(budget)
+def _plain(value: BudgetUse | Advice | None) -> dict[str, Any] | None:
+    return None if value is None else asdict(value)
 
 
-def _budget(body: Mapping[str, Any]) -> BudgetUse | None:
-    """Read what is there of a budget; keys that are not known are ignored."""
-    given = body.get("budget")
+def _map(name: str, body: Mapping[str, Any]) -> Any:
+    """Read a map of its own; keys in it that are not known are ignored."""
+    given, cls = body.get(name), _MAPS[name]
     if given is None:
         return None
-    return BudgetUse(**{name: value for name, value in given.items() if name in BudgetUse.__dataclass_fields__})
+    return cls(**{key: value for key, value in given.items() if key in cls.__dataclass_fields__})
 
 
 def encode(message: Message, host: str, epoch: int, seq: int) -> list[bytes]:
@@ -240,7 +242,7 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
         return Snapshot(
             **{name: body[name] for name in _SNAPSHOT_KEYS if name in body},
             targets=tuple(map(_target, body["targets"])),
-            budget=_budget(body),
+            budget=_map("budget", body),
             origin=origin,
         )
     if kind == "summary":
@@ -248,7 +250,7 @@ def _from_map(kind: str, body: Mapping[str, Any], origin: Origin) -> Message:
             **{name: body[name] for name in _SUMMARY_KEYS if name in body},
             idle_ms={int(percentile): idle for percentile, idle in body["idle_ms"].items()},
             memory=tuple(map(_memory, body.get("memory", ()))),
-            budget=_budget(body),
+            **{name: _map(name, body) for name in _MAPS},
             origin=origin,
         )
     return Event(

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damond.core import Attrs, Context, Primitive, Probe, Target
-from damond.core.adaptation import initial_regions
+from damond.core.regions import Addrs
 from damond.units import PAGE_SIZE
 from damond_synthetic.draws import draw, draw_key
-from damond_synthetic.memory import Moment
 from damond_synthetic.options import SyntheticOptions
 from damond_synthetic.spatial import Pages
 
@@ -36,6 +35,7 @@ class Synthetic(Primitive):
         super().__init__(options or SyntheticOptions())
         self.memory = self.options.memory()
         self.granularity = self.options.block * PAGE_SIZE
+        self._blocks: dict[int, tuple[Pages, NDArray[np.int64]]] = {}
         self._since_samples = 0
         self._since_us = 0
 
@@ -48,15 +48,18 @@ class Synthetic(Primitive):
         """Cover the areas by regions; a context without targets gets one, of the id 0."""
         if not ctx.targets:
             ctx.targets.append(Target(0))
-        ranges = initial_regions(self.memory.areas, ctx.attrs.min_nr_regions, ctx.min_region_sz)
+        ranges = ctx.initial_regions(self.memory.areas)
         for target in ctx.targets:
             if not len(target.regions):
                 target.set_ranges(ranges)
 
     def prepare_access_checks(self, ctx: Context) -> None:
-        """Choose a sampling address in every region."""
+        """Choose a sampling address in every region, and the block around it."""
         for target in ctx.targets:
-            target.regions.pick_sampling_addrs(ctx.rng)
+            if self.options.block == 1:
+                target.regions.pick_sampling_addrs(ctx.rng)
+            else:
+                self._blocks[target.id] = _pages(*target.regions.pick_sampling_blocks(ctx.rng, self.options.block))
 
     def time_us(self, ctx: Context) -> int:
         """Tell the virtual time at which the sample under way began. Microseconds."""
@@ -68,27 +71,29 @@ class Synthetic(Primitive):
         return attrs
 
     def check_accesses(self, ctx: Context) -> int:
-        """Count the accesses that the script has to the sampled pages within this sample."""
+        """Count the accesses that the script has to the sampled pages, or blocks of pages, within this sample."""
         moment = self.memory.at(self.time_us(ctx), ctx.attrs.sample_interval)
         highest = 0
         for target in ctx.targets:
             regions = target.regions
-            pages = regions.sampling_addr >> _PAGE_SHIFT
-            regions.nr_accesses += self._accessed(
-                moment, pages, draw_key(self.options.seed, target.id, ctx.passed_samples)
-            )
-            ctx.checks += len(pages)
+            key = draw_key(self.options.seed, target.id, ctx.passed_samples)
+            if self.options.block == 1:
+                # Regions are sorted and disjoint, so their sampling addresses are sorted too.
+                pages = regions.sampling_addr >> _PAGE_SHIFT
+                regions.nr_accesses += draw(key, pages) < moment.touch_probability_sorted(pages)
+                ctx.checks += len(pages)
+            else:
+                pages, first = self._blocks[target.id]
+                touched = draw(key, pages) < moment.touch_probability_sorted(pages)
+                regions.nr_accesses += np.logical_or.reduceat(touched, first)
+                ctx.checks += len(pages)
             highest = max(highest, int(regions.nr_accesses.max(initial=0)))
         return highest
 
-    def _accessed(self, moment: Moment, pages: Pages, key: int) -> NDArray[np.bool_]:
-        """Say which of the sampled pages, or of the blocks around them, were accessed."""
-        block = self.options.block
-        if block == 1:
-            # Regions are sorted and disjoint, so their sampling addresses are sorted too.
-            return draw(key, pages) < moment.touch_probability_sorted(pages)
-        blocks, row = np.unique(pages // np.uint64(block), return_inverse=True)
-        within = (blocks[:, None] * np.uint64(block) + np.arange(block, dtype=np.uint64)).ravel()
-        touched = draw(key, within) < moment.touch_probability_sorted(within)
-        found: NDArray[np.bool_] = np.any(touched.reshape(-1, block), axis=1)
-        return found[row]
+
+def _pages(start: Addrs, end: Addrs) -> tuple[Pages, NDArray[np.int64]]:
+    """List the pages of disjoint ranges, and where in the list each range begins."""
+    first, nr_pages = start >> _PAGE_SHIFT, ((end - start) >> _PAGE_SHIFT).astype(np.int64)
+    begin = np.cumsum(nr_pages) - nr_pages
+    pages = np.repeat(first, nr_pages) + (np.arange(nr_pages.sum()) - np.repeat(begin, nr_pages)).astype(np.uint64)
+    return pages, begin

@@ -276,3 +276,39 @@ def test_shipped_examples() -> None:
         "max_nr_regions": 1000,
     }
     assert loaded.remote.stream
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", ("budget", {}), id="by default"),
+        pytest.param('policy = "kernel"', ("kernel", {}), id="the context's own"),
+        pytest.param("policy_options = { watch = 0.5 }", ("budget", {"watch": 0.5}), id="options of the default"),
+    ],
+)
+def test_policy(tmp_path: Path, text: str, expected: tuple[str, dict[str, float]]) -> None:
+    """A context says how its regions adapt; what it leaves out is the service's choice."""
+    (spec,) = load(tmp_path, f'[context.a]\nprimitive = "synthetic"\n{text}').specs()
+    assert (spec.policy, dict(spec.policy_options)) == expected
+
+
+def test_another_policy_does_not_inherit_options(tmp_path: Path) -> None:
+    """Options of the defaults are those of the defaults' policy."""
+    table = '[defaults]\npolicy_options = { watch = 0.5 }\n[context.a]\nprimitive = "synthetic"\n'
+    assert [spec.policy_options for spec in load(tmp_path, table).specs()] == [{"watch": 0.5}]
+    assert [spec.policy_options for spec in load(tmp_path, table + 'policy = "kernel"').specs()] == [{}]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        pytest.param('policy = "kernle"', "did you mean 'kernel'?", id="unknown"),
+        pytest.param("policy_options = { wach = 0.5 }", "did you mean 'watch'?", id="unknown option"),
+        pytest.param("policy_options = { watch = 2.0 }", "must be from 0 to 1", id="impossible option"),
+        pytest.param('policy = "fraction"\npolicy_options = { watch = 0.5 }', "unknown option", id="of another policy"),
+    ],
+)
+def test_policy_problems(tmp_path: Path, text: str, problem: str) -> None:
+    """What can't be used is listed with the rest, before anything starts."""
+    (found,) = problems(tmp_path, f'[context.a]\nprimitive = "synthetic"\n{text}')
+    assert problem in found

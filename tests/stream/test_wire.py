@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damond.core import BudgetUse, Mapping, ProcessMemory, Snapshot, Summary, TargetSnapshot
+from damond.core import Advice, BudgetUse, Mapping, ProcessMemory, Snapshot, Summary, TargetSnapshot
 from damond.errors import ProtocolError
 from damond.stream import wire
 
@@ -99,6 +99,8 @@ def test_golden_bytes() -> None:
             }
         ],
         "budget": None,
+        "sampled_bytes": 0,
+        "policy": "kernel",
     }
 
 
@@ -123,11 +125,26 @@ def test_budget_crosses_the_wire() -> None:
         assert decoded.budget == BUDGET
 
 
+def test_confidence_crosses_the_wire() -> None:
+    """What is cold, unseen and missed is a part of the summary; advice is a map or nil."""
+    advice = Advice(sample_us=370_000, max_nr_regions=74_000, found_bytes=1 << 20, cost=1.0)
+    told = replace(SUMMARY, cold_bytes=7, unseen_bytes=8, smallest_found_bytes=1 << 22, advice=advice)
+    frames = wire.encode(told, "h", 1, 1)
+    body = msgpack.unpackb(frames[2])
+    assert (body["cold_bytes"], body["unseen_bytes"], body["smallest_found_bytes"]) == (7, 8, 1 << 22)
+    assert body["advice"] == {"sample_us": 370_000, "max_nr_regions": 74_000, "found_bytes": 1 << 20, "cost": 1.0}
+    assert replace(wire.decode(frames), origin=None) == told
+    for name in ("cold_bytes", "unseen_bytes", "smallest_found_bytes", "advice", "budget"):
+        del body[name]
+    older = wire.decode([*frames[:2], msgpack.packb(body)])
+    assert replace(older, origin=None) == SUMMARY
+
+
 def test_older_writers_are_read() -> None:
     """What writers of before do not send has a default."""
     topic, header, raw = wire.encode(snapshot(budget=BUDGET), "h", 1, 1)
     body = msgpack.unpackb(raw)
-    del body["budget"], body["targets"][0]["nr_samples"]
+    del body["budget"], body["sampled_bytes"], body["policy"], body["targets"][0]["nr_samples"]
     decoded = wire.decode([topic, header, msgpack.packb(body)])
     assert isinstance(decoded, Snapshot)
     assert decoded.budget is None
