@@ -42,9 +42,12 @@ architecture: $(STAMP)
 
 # What measures, boots or breaks things has the machine to itself; the rest shares it.
 ALONE := tests/chaos tests/kernel tests/systemd
+# How long the building of kernels to test on may take that are not at hand; 'make kernel' takes its time.
+KERNEL_MINUTES ?= 0
 
 unit: $(STAMP)
 	$(BIN)/pytest -q -n 2 --dist loadfile $(addprefix --ignore ,$(ALONE))
+	@$(BIN)/python -m tests.kernel.build --minutes $(KERNEL_MINUTES)
 	$(BIN)/pytest -q -rs $(ALONE)
 
 bench: $(STAMP)

@@ -113,7 +113,7 @@ class IdleFrames:
         if not self._writes.measured and len(bits):
             block = int(self._numbers[0]) >> _BLOCK_ORDER << _BLOCK_ORDER
             self._writes.measure(lambda words: put(self._fd, bytes(words * WORD_SZ), block * WORD_SZ), _WRITTEN)
-        return write_words(self._fd, self._numbers, bits, self._writes.words, block_order=_BLOCK_ORDER)
+        return write_words(self._fd, self._numbers, bits, self._writes, block_order=_BLOCK_ORDER)
 
     def _drop(self, refused: Bools) -> None:
         """Take frames out of the pass that kpageflags knows and page_idle does not."""
@@ -140,7 +140,7 @@ class IdleFrames:
         if not self._reads.measured and len(self._numbers):
             begin = int(self._numbers[len(self._numbers) // 2]) & -_READ
             self._reads.measure(lambda words: os.pread(self._fd, words * WORD_SZ, begin * WORD_SZ), _READ)
-        return read_words(self._fd, self._numbers, self._reads.words, block_order=_BLOCK_ORDER)
+        return read_words(self._fd, self._numbers, self._reads, block_order=_BLOCK_ORDER)
 
     def drain(self) -> bool:
         """Bring pages to the LRU lists if some were met that wait for it, so that they can be marked.

@@ -78,7 +78,7 @@ class PageFlags:
         if not self._reach.measured and len(frames):
             offset = int(frames[0]) * WORD_SZ
             self._reach.measure(lambda words: os.pread(self._fd, words * WORD_SZ, offset), _MEASURED)
-        return read_words(self._fd, frames, self._reach.words)
+        return read_words(self._fd, frames, self._reach)
 
     def carriers(self, frames: Words, *, in_runs: bool = False) -> tuple[Words, Words]:
         """Find the frames that carry the idle bits of these ones: the head of the folio each belongs to.
@@ -90,7 +90,7 @@ class PageFlags:
         Returns:
             The frames and their flags; a tail without a head stays as it is.
         """
-        flags = read_runs(self._fd, frames) if in_runs else self.read(frames)
+        flags = read_runs(self._fd, frames, self._reach) if in_runs else self.read(frames)
         tails = (flags & np.uint64(TAIL)).nonzero()[0]
         if not len(tails):
             return frames, flags

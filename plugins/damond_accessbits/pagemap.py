@@ -48,13 +48,13 @@ def frames_of(entries: Words) -> Words:
     return frames
 
 
-def read_frames_in_runs(fd: int, pages: Words) -> Words:
+def read_frames_in_runs(fd: int, pages: Words, reach: Reach) -> Words:
     """Look up the frames behind pages, of which neighbours follow each other; 0 where no page is present.
 
     Raises:
         HiddenFramesError: See :func:`frames_of`.
     """
-    return frames_of(read_runs(fd, pages))
+    return frames_of(read_runs(fd, pages, reach))
 
 
 def read_frames(fd: int, addrs: Words, reach: Reach | None = None) -> Words:
@@ -68,7 +68,7 @@ def read_frames(fd: int, addrs: Words, reach: Reach | None = None) -> Words:
     Raises:
         HiddenFramesError: See :func:`frames_of`.
     """
-    frames = frames_of(read_words(fd, addrs >> _PAGE_SHIFT, reach.words if reach is not None else 0))
+    frames = frames_of(read_words(fd, addrs >> _PAGE_SHIFT, reach))
     if reach is not None and not reach.measured and (there := np.flatnonzero(frames)).size:
         offset = entry_offset(addrs[there[0]])
         reach.measure(lambda words: os.pread(fd, words * WORD_SZ, offset), _MEASURED)

@@ -24,8 +24,8 @@ _RUNS: Final = 5
 _DEAR_NS: Final = 3_000
 """Below this it costs more to look for neighbours (0.1 us per word) and to read what is between than a call does."""
 
-_FARTHEST: Final = 4096
-"""Whatever was measured: 32 KiB that are read in vain are enough."""
+_FARTHEST: Final = 2048
+"""Whatever was measured: 16 KiB that are read in vain are enough."""
 
 Words = NDArray[np.uint64]
 Indexes = NDArray[np.intp]
@@ -47,6 +47,7 @@ class Reach:
     def __init__(self) -> None:
         self.words = 0
         self.measured = False
+        self._buffer = np.zeros(0, np.uint64)
 
     def measure(self, access: Callable[[int], object], words: int) -> None:
         """Compare one word with a number of them; ``access`` reads or writes so many of them, without an effect."""
@@ -54,6 +55,12 @@ class Reach:
         dear = one - clock >= _DEAR_NS
         self.words = min((one - clock) * (words - 1) // max(many - one, 1), _FARTHEST) if dear else 0
         self.measured = True
+
+    def buffer(self, words: int) -> Words:
+        """Return room for so many words, the same each time: fresh memory would cost a page fault per 512 of them."""
+        if len(self._buffer) < words:
+            self._buffer = np.zeros(2 * words, np.uint64)
+        return self._buffer[:words]
 
     def forget(self) -> None:
         """Measure anew: what a word costs may have changed."""
@@ -96,17 +103,17 @@ def _stretches(numbers: Words, reach: int, block_order: int) -> _Stretches:
     return _Stretches((begin << _SHIFT).tolist(), (sizes << _SHIFT).tolist(), places.astype(np.intp))
 
 
-def read_words(fd: int, numbers: Words, reach: int = 0, *, block_order: int = _ANYWHERE) -> Words:
+def read_words(fd: int, numbers: Words, reach: Reach | None = None, *, block_order: int = _ANYWHERE) -> Words:
     """Read words by their numbers; those behind the end of the file are 0.
 
     Args:
         fd: The file.
         numbers: Which words, counted from its beginning. In any order; neighbours share a system call.
-        reach: How many words between two neighbours may be read along; if 0, each has a system call of its own.
+        reach: Which of them do; none if there is none.
         block_order: No system call goes across a multiple of 2**block_order words.
     """
-    pread = os.pread
-    if not reach:
+    if reach is None or not reach.words:
+        pread = os.pread
         words = [pread(fd, WORD_SZ, offset) for offset in (numbers << _SHIFT).tolist()]
         data = b"".join(words)
         if len(data) != WORD_SZ * len(numbers):
@@ -115,42 +122,51 @@ def read_words(fd: int, numbers: Words, reach: int = 0, *, block_order: int = _A
     return read_runs(fd, numbers, reach, block_order=block_order)
 
 
-def read_runs(fd: int, numbers: Words, reach: int = 0, *, block_order: int = _ANYWHERE) -> Words:
+def read_runs(fd: int, numbers: Words, reach: Reach, *, block_order: int = _ANYWHERE) -> Words:
     """Read words of which neighbours follow each other; arguments and result as those of :func:`read_words`.
 
     512 in one call cost a thirtieth of as many calls.
     """
-    offsets, sizes, places = _stretches(numbers, reach, block_order)
-    pieces = [os.pread(fd, size, offset).ljust(size, b"\0") for size, offset in zip(sizes, offsets, strict=True)]
-    return np.frombuffer(b"".join(pieces), np.uint64)[places]
+    offsets, sizes, places = _stretches(numbers, reach.words, block_order)
+    room = reach.buffer(sum(sizes) // WORD_SZ)
+    view, begin = memoryview(room.view(np.uint8)), 0
+    for size, offset in zip(sizes, offsets, strict=True):
+        done = os.preadv(fd, [view[begin : begin + size]], offset)
+        begin += size
+        if done < size:
+            room[(begin - size + done) // WORD_SZ : begin // WORD_SZ] = 0
+    return room[places]
 
 
-def write_words(fd: int, numbers: Words, words: Words, reach: int = 0, *, block_order: int = _ANYWHERE) -> Indexes:
+def write_words(
+    fd: int, numbers: Words, words: Words, reach: Reach | None = None, *, block_order: int = _ANYWHERE
+) -> Indexes:
     """Write words by their numbers, which ascend; return the indexes of those behind the end of the file.
 
     Args:
         fd: The file.
         numbers: Which words, counted from its beginning.
         words: What to write.
-        reach: How many words between two neighbours may be written along, as zeros; if 0, none shares a call.
+        reach: Which neighbours share a system call, with zeros for what is between them; none if there is none.
         block_order: No system call goes across a multiple of 2**block_order words.
     """
-    if not reach:
+    if reach is None or not reach.words:
         offsets, pieces = (numbers << _SHIFT).tolist(), words.view(f"V{WORD_SZ}").tolist()
         done = [put(fd, piece, offset) for piece, offset in zip(pieces, offsets, strict=True)]
         return np.flatnonzero(np.array(done) < WORD_SZ) if sum(done) < WORD_SZ * len(done) else _NONE
-    offsets, sizes, places = _stretches(numbers, reach, block_order)
-    spread = np.zeros(sum(sizes) // WORD_SZ, np.uint64)
-    spread[places] = words
-    data, taken, begin = spread.tobytes(), [], 0
+    offsets, sizes, places = _stretches(numbers, reach.words, block_order)
+    room = reach.buffer(sum(sizes) // WORD_SZ)
+    room[:] = 0
+    room[places] = words
+    view, taken, begin = memoryview(room.view(np.uint8)), [], 0
     for size, offset in zip(sizes, offsets, strict=True):
-        written = put(fd, data[begin : begin + size], offset)
+        written = put(fd, view[begin : begin + size], offset)
         taken.append(np.arange(0, size, WORD_SZ) < written)
         begin += size
     return np.flatnonzero(~np.concatenate(taken)[places]) if taken else _NONE
 
 
-def put(fd: int, data: bytes, offset: int) -> int:
+def put(fd: int, data: bytes | memoryview, offset: int) -> int:
     """Write as much as there is a place for; return how much that is. Bytes."""
     try:
         return os.pwrite(fd, data, offset)

@@ -170,7 +170,7 @@ class PageIdleSource:
             begin = np.arange(len(frames))
         else:
             pages, begin = pages_of(*target.regions.pick_sampling_blocks(rng, nr_pages))
-            frames = read_frames_in_runs(fd, pages)
+            frames = read_frames_in_runs(fd, pages, self._reach)
         addrs = target.regions.sampling_addr
         if len(addrs) and not frames.any() and not os.pread(fd, WORD_SZ, entry_offset(addrs[0])):
             process.lost_memory = True

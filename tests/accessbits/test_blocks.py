@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from damond_accessbits import IdleFrames
 from damond_accessbits.blocks import BlockSize, any_of, auto_block, pages_of, parse_block
 from damond_accessbits.pageflags import HEAD, LRU, TAIL
-from damond_accessbits.words import read_runs, read_words
+from damond_accessbits.words import Reach, read_runs, read_words
 from tests.accessbits.faketree import PAGE, USED, FakeTree
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -71,7 +71,7 @@ def test_runs_read_what_single_reads_do(tmp_path_factory: pytest.TempPathFactory
     path.write_bytes(np.arange(1, 501, dtype=np.uint64).tobytes())
     fd = os.open(path, os.O_RDONLY)
     wanted = np.array(numbers, np.uint64)
-    assert read_runs(fd, wanted).tolist() == read_words(fd, wanted).tolist()
+    assert read_runs(fd, wanted, Reach()).tolist() == read_words(fd, wanted).tolist()
     os.close(fd)
 
 

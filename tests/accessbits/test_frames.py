@@ -68,14 +68,22 @@ def test_own_pages_are_found_where_they_are(tmp_path: Path) -> None:
     os.close(fd)
 
 
+def within(words: int) -> Reach:
+    """Make a reach of so many words."""
+    reach = Reach()
+    reach.words, reach.measured = words, True
+    return reach
+
+
 @given(
     words=st.dictionaries(st.integers(0, 500), st.integers(0, 2**64 - 1), max_size=50),
-    reach=st.integers(0, 100),
+    nr_words=st.integers(0, 100),
     block_order=st.integers(2, 10),
 )
-def test_words_come_back_as_they_were_written(words: dict[int, int], reach: int, block_order: int) -> None:
+def test_words_come_back_as_they_were_written(words: dict[int, int], nr_words: int, block_order: int) -> None:
     """What is written at any places is read there, however they share system calls; behind the end it is 0."""
     fd = os.memfd_create("words")
+    reach = within(nr_words)
     numbers, values = u64(*sorted(words)), u64(*(words[number] for number in sorted(words)))
     assert not len(write_words(fd, numbers, values, reach, block_order=block_order))
     assert read_words(fd, u64(*words, 501), reach, block_order=block_order).tolist() == [*words.values(), 0]
@@ -88,7 +96,7 @@ def test_neighbours_share_a_system_call(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "words").write_bytes(bytes(8 * 64))
     fd = os.open(tmp_path / "words", os.O_RDWR)
     calls: list[tuple[int, int]] = []
-    pread, pwrite = os.pread, os.pwrite
+    pread, preadv, pwrite = os.pread, os.preadv, os.pwrite
 
     def reading(fd: int, size: int, offset: int) -> bytes:
         calls.append((offset // 8, size // 8))
@@ -98,12 +106,17 @@ def test_neighbours_share_a_system_call(tmp_path: Path, monkeypatch: pytest.Monk
         calls.append((offset // 8, len(data) // 8))
         return pwrite(fd, data, offset)
 
+    def reading_into(fd: int, rooms: list[memoryview], offset: int) -> int:
+        calls.append((offset // 8, len(rooms[0]) // 8))
+        return preadv(fd, rooms, offset)
+
     monkeypatch.setattr(os, "pread", reading)
+    monkeypatch.setattr(os, "preadv", reading_into)
     monkeypatch.setattr(os, "pwrite", writing)
     numbers = u64(1, 2, 5, 9, 14, 15, 17)
     for function in (
-        lambda reach: read_words(fd, numbers, reach, block_order=4),
-        lambda reach: write_words(fd, numbers, numbers, reach, block_order=4),
+        lambda reach: read_words(fd, numbers, within(reach), block_order=4),
+        lambda reach: write_words(fd, numbers, numbers, within(reach), block_order=4),
     ):
         for reach, expected in [
             (0, [(1, 1), (2, 1), (5, 1), (9, 1), (14, 1), (15, 1), (17, 1)]),
@@ -129,9 +142,9 @@ def test_words_behind_the_end_are_named(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "pwrite", as_page_idle)
     numbers = u64(1, 8, 9, 10, 12, 40)
-    assert write_words(fd, numbers, numbers, reach=8).tolist() == [3, 4, 5]
+    assert write_words(fd, numbers, numbers, within(8)).tolist() == [3, 4, 5]
     assert write_words(fd, numbers, numbers).tolist() == [3, 4, 5]
-    assert read_words(fd, numbers, reach=8).tolist() == [1, 8, 9, 0, 0, 0]
+    assert read_words(fd, numbers, within(8)).tolist() == [1, 8, 9, 0, 0, 0]
     os.close(fd)
 
 

@@ -1,24 +1,30 @@
 """Builds the kernels of the guests from Debian's source packages, unless they are there already.
 
 usage: python -m tests.kernel.build [--force] [--work DIR] [--jobs N] [--package NAME] [uml|x86 ...]
+       python -m tests.kernel.build --minutes N
 
 Each takes 160 MB to fetch, 2 GB of disk and about five minutes on two CPUs. What comes out is kept in the cache
 directory (XDG_CACHE_HOME). Needs apt of a Debian system (where a package has gone, --package names its successor);
 elsewhere unpack the sources of a kernel as DIR/uml/PACKAGE or DIR/x86/PACKAGE (--work DIR), and the rest is the same.
+
+With --minutes it says of each kind whether tests can run in it, having built it if that took no longer than so many
+minutes for all; what can't be is said, and no error.
 """
 
 import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tests.kernel.kernels import HERE, KINDS, cache_dir, find
+from tests.kernel.kernels import HERE, KINDS, Kind, cache_dir, find, missing, not_for
 
 TOOLS: Final = {
     "gcc": "gcc libc6-dev", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc",
@@ -204,6 +210,26 @@ def build(name: str, recipe: Recipe, work: Path, jobs: int) -> Path:
     return image
 
 
+def ready(kind: Kind, until: float) -> str:
+    """Say whether guests of a kind can run, having built the kernel if there is none and time for it."""
+    if find(kind) is not None or not_for(kind) or time.monotonic() >= until:
+        why = missing(kind)
+        return f"not tested on: {why}" if why else f"at hand: {find(kind)}"
+    begin = time.monotonic()
+    command = [sys.executable, "-m", "tests.kernel.build", kind.name]
+    # The time may be up in the midst of a compiler: all of the session is ended then.
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            _, said = process.communicate(timeout=until - begin)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return f"not tested on: it was not built within {until - begin:.0f} s; 'make kernel' takes its time"
+    if process.returncode:
+        why = said.decode(errors="replace").strip().splitlines() or ["status {process.returncode}"]
+        return f"not tested on: it can't be built here: {why[-1]}"
+    return f"built in {time.monotonic() - begin:.0f} s: {find(kind)}"
+
+
 def main() -> int:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -212,7 +238,13 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="where to build; a temporary directory if not given")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--package", help="another package of sources, for the one kind that is named")
+    parser.add_argument("--minutes", type=float, help="build what is missing within this time, and say what can't be")
     args = parser.parse_args()
+    if args.minutes is not None:
+        until = time.monotonic() + 60 * args.minutes
+        for kind in KINDS.values():
+            print(f"kernel, {kind.title}: {ready(kind, until)}", flush=True)
+        return 0
     if args.package and len(args.kinds) != 1:
         parser.error("--package is for one kind: name it")
     for name in args.kinds or RECIPES:

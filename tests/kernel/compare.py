@@ -13,8 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -25,9 +24,9 @@ from tests.kernel.evaluate import Layout, hot_regions
 from tests.kernel.guest import SKIPPED, in_guest
 from tests.kernel.kernels import UML, find, missing
 from tests.kernel.patterns import COMPARED, PAGE, QUICK, SEC, Ranges
-from tests.kernel.rig import LIMIT_S, Workload, frames_of, workload
+from tests.kernel.rig import LIMIT_S, frames_of, workload
 from tests.kernel.table import Row, as_json, make_row, render, slowdown, verdict
-from tests.kernel.watchers import ATTRS, WARM_UP_S, ByPrimitive, Damo, KernelDamon, Watched, Watcher
+from tests.kernel.watchers import ATTRS, WARM_UP_S, ByPrimitive, Damo, KernelDamon, Watcher
 
 SECONDS = 8
 """How long each watches, after the warm-up."""
@@ -95,40 +94,24 @@ def physical_watchers() -> list[Watcher]:
     return [KernelDamon("kernel DAMON paddr"), ByPrimitive("physical")]
 
 
-@contextmanager
-def _watched_by(
-    name: str, who: Sequence[Watcher], *, physical: bool, seconds: float
-) -> Iterator[tuple[Workload, Layout, list[tuple[Watcher, Watched, tuple[int, int], tuple[int, int]]]]]:
-    """Have one after the other watch the same process; yield what each found, with the times of before and during."""
-    results = []
+def _watch(name: str, watcher: Watcher, *, physical: bool, seconds: float) -> Row:
+    """Have one watch the workload, in a process of its own, after it has run for a while without anybody watching."""
     with workload(name) as load:
         layout = physical_layout(load.layout) if physical else load.layout
-        for watcher in who:
-            alone_ns = time.time_ns()
-            threading.Event().wait(_ALONE_S)
-            begin_ns = time.time_ns()
-            watched = watcher.watch(None if physical else load.layout.pid, seconds)
-            during = (begin_ns + WARM_UP_S * SEC, begin_ns + int((WARM_UP_S + seconds) * SEC))
-            results.append((watcher, watched, (alone_ns, begin_ns), during))
+        alone_ns = time.time_ns()
+        threading.Event().wait(_ALONE_S)
+        begin_ns = time.time_ns()
+        watched = watcher.watch(None if physical else load.layout.pid, seconds)
         load.stop()
-    yield load, layout, results
+    during = (begin_ns + WARM_UP_S * SEC, begin_ns + int((WARM_UP_S + seconds) * SEC))
+    slower = slowdown(load.chunks, (alone_ns, begin_ns), during)
+    title = f"{name} (physical)" if physical else name
+    return make_row((title, watcher.name), watched, layout, load.stalls, slower, WARM_UP_S + seconds)
 
 
 def compare(name: str, who: Sequence[Watcher], *, physical: bool = False, seconds: float = SECONDS) -> list[Row]:
-    """Return the rows of one workload."""
-    title = f"{name} (physical)" if physical else name
-    with _watched_by(name, who, physical=physical, seconds=seconds) as (load, layout, results):
-        return [
-            make_row(
-                (title, watcher.name),
-                watched,
-                layout,
-                load.stalls,
-                slowdown(load.chunks, before, during),
-                WARM_UP_S + seconds,
-            )
-            for watcher, watched, before, during in results
-        ]
+    """Return the rows of one workload: one after the other, as nobody's results are worth anything beside others'."""
+    return [_watch(name, watcher, physical=physical, seconds=seconds) for watcher in who]
 
 
 def inside(name: str, damo: str | None) -> list[Row]:

@@ -63,15 +63,19 @@ def find(kind: Kind) -> Path | None:
     return next((each.resolve() for each in candidates if each.is_file()), None)
 
 
-def missing(kind: Kind) -> str:
-    """Say why guests of a kind can't run here, and what to do; "" if they can."""
+def not_for(kind: Kind) -> str:
+    """Say why no kernel of a kind is of use on this host, and what to do; "" if one is."""
     if platform.machine() != "x86_64":
         return (
             f"the guest kernels are for x86-64 hosts, this one is {platform.machine()}; where the host's own kernel "
             "has page_idle, 'pytest tests/kernel -m kernel' as root runs the tests without a guest"
         )
-    if find(kind) is None:
-        return f"no {kind.title} kernel in {' or '.join(map(str, places()))}: {HOW}"
     if kind.program and shutil.which(kind.program) is None:
         return f"no {kind.program} here: {kind.remedy}"
     return ""
+
+
+def missing(kind: Kind) -> str:
+    """Say why guests of a kind can't run here, and what to do; "" if they can."""
+    absent = "" if find(kind) else f"no {kind.title} kernel in {' or '.join(map(str, places()))}: {HOW}"
+    return not_for(kind) or absent

@@ -1,13 +1,15 @@
 """The build of the guest kernels: what it checks before it takes five minutes."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.kernel import build as builder
-from tests.kernel.build import MENDS, RECIPES, BuildError, check_tools, configure, mend
-from tests.kernel.kernels import HERE, KINDS
+from tests.kernel.build import MENDS, RECIPES, TOOLS, BuildError, check_tools, configure, mend
+from tests.kernel.kernels import CHECKOUT, HERE, KINDS
 
 _TLB = """\
 			if (!pte_young(*pte)) {
@@ -93,3 +95,66 @@ def test_each_kind_has_recipe_and_fragment() -> None:
     for name in RECIPES:
         options = (HERE / f"{name}.config").read_text().splitlines()
         assert {"CONFIG_IDLE_PAGE_TRACKING=y", "CONFIG_DAMON_SYSFS=y", "CONFIG_OVERLAY_FS=y"} <= set(options)
+
+
+@pytest.fixture
+def without_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host with an emulator, and no kernel: a directory in which tests put programs and kernels."""
+    (tmp_path / "qemu-system-x86_64").touch(0o755)
+    monkeypatch.setenv("DAMOND_KERNEL", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    return tmp_path
+
+
+def said(minutes: str) -> list[str]:
+    """Run what 'make test' runs before the tests; return what it says, a line per kind."""
+    command = [sys.executable, "-m", "tests.kernel.build", "--minutes", minutes]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.splitlines()
+
+
+def test_kernels_at_hand_are_named(without_kernels: Path) -> None:
+    """What is there is not built, whatever the time; which kernel it is, is said."""
+    for name in ("linux", "bzImage"):
+        (without_kernels / name).touch()
+    assert said("15") == [
+        f"kernel, user-mode Linux: at hand: {without_kernels}/linux",
+        f"kernel, emulated x86-64: at hand: {without_kernels}/bzImage",
+    ]
+
+
+def test_no_time_to_build(without_kernels: Path) -> None:
+    """Without time nothing is built; what is not tested on, and how it would be, is said."""
+    for line in said("0"):
+        assert re.search(r"not tested on: no .* kernel in .*'make kernel' builds it", line), line
+
+
+def test_build_that_is_not_possible(without_kernels: Path) -> None:
+    """With time, but without a compiler, the reason is the command that installs one, and it is no error."""
+    for line in said("1"):
+        assert re.search(r"not tested on: it can't be built here: kernel: .*apt-get install .*gcc", line), line
+
+
+def test_build_that_takes_too_long(without_kernels: Path) -> None:
+    """A build is ended with all that it has started when the time is up."""
+    for program in TOOLS:
+        path = without_kernels / program
+        path.write_text("#!/bin/sh\nexec /bin/sleep 30\n")
+        path.chmod(0o755)
+    (without_kernels / "apt-get").write_text(f"#!/bin/sh\necho $$ >> {without_kernels}/pids\nexec /bin/sleep 30\n")
+    (without_kernels / "apt-get").chmod(0o755)
+    first, second = said("0.1")
+    assert "not tested on: it was not built within 6 s" in first or "libelf-dev" in first
+    assert "not tested on" in second
+    pids = (without_kernels / "pids").read_text().split() if (without_kernels / "pids").exists() else []
+    assert not [
+        pid for pid in pids if Path(f"/proc/{pid}").exists() and "sleep" in Path(f"/proc/{pid}/comm").read_text()
+    ]
+
+
+def test_other_machines_are_told(without_kernels: Path) -> None:
+    """Where there is no emulator, its package is named, and nothing is built for it."""
+    (without_kernels / "qemu-system-x86_64").unlink()
+    assert "apt-get install --no-install-recommends qemu-system-x86" in said("15")[1]
