@@ -16,7 +16,7 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import msgpack
 import zmq
@@ -28,10 +28,12 @@ from damond.core import Snapshot, Summary
 from damond.errors import ConfigError, NotPermittedError, ProtocolError, UnreachableError, from_code
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, serving_runtime_dir
+from damond.stream.losses import LossReporter
 from damond.stream.subscriber import AsyncSubscriber, Connect, Subscriber
+from damond.stream.welcome import Welcome
 from damond.stream.wire import Event
 
-__all__ = ["Client", "Event", "Remote", "Snapshot", "Subscription", "Summary", "subscribe"]
+__all__ = ["Client", "Event", "Remote", "Snapshot", "Subscription", "Summary", "Welcome", "subscribe"]
 
 VERSION: Final = 1
 STEERING: Final = frozenset({"start", "stop", "tune", "pause", "resume", "shutdown", "reload"})
@@ -66,16 +68,7 @@ class Remote:
             UnreachableError: Nobody answers within 2 s.
             ConfigError: A key file can't be read.
         """
-        try:
-            server, _ = zmq.auth.load_certificate(self.server_key)
-            public, secret = zmq.auth.load_certificate(self.client_key)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"a key can't be read: {error}", hint="make keys: damond keys DIRECTORY NAME") from error
-        if secret is None:
-            raise ConfigError(f"{self.client_key} holds no secret key", hint="name the file NAME.key_secret")
-        socket.setsockopt(zmq.CURVE_SERVERKEY, server)
-        socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
-        socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+        self.set_keys(socket)
         events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
         endpoint = f"inproc://handshake-{id(socket)}"
         socket.monitor(endpoint, events | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
@@ -93,6 +86,23 @@ class Remote:
                 hint=f"put {self.client_key.stem}.key into its directory of authorised keys, then reload it",
             )
 
+    def set_keys(self, socket: "zmq.Socket[bytes] | zmq.asyncio.Socket") -> None:
+        """Give a socket the keys, before it is connected.
+
+        Raises:
+            ConfigError: A key file can't be read.
+        """
+        try:
+            server, _ = zmq.auth.load_certificate(self.server_key)
+            public, secret = zmq.auth.load_certificate(self.client_key)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"a key can't be read: {error}", hint="make keys: damond keys DIRECTORY NAME") from error
+        if secret is None:
+            raise ConfigError(f"{self.client_key} holds no secret key", hint="name the file NAME.key_secret")
+        socket.setsockopt(zmq.CURVE_SERVERKEY, server)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+
 
 def check_reachable(path: Path) -> None:
     """See at once whether somebody listens on a socket; libzmq would try for ever.
@@ -109,8 +119,9 @@ def check_reachable(path: Path) -> None:
                 f"no supervisor serves on {path.parent}", hint="start one: damond serve --config FILE"
             ) from None
         except PermissionError:
-            raise UnreachableError(
-                f"{path}: permission denied", hint="ask as the user who runs the supervisor"
+            raise NotPermittedError(
+                f"{path}: permission denied",
+                hint="ask as root, as the user who runs the supervisor or, to read only, as a member of its group",
             ) from None
 
 
@@ -164,6 +175,11 @@ class Client:
         """
         request_id = next(self._ids)
         dealer = self._socket("control" if verb in STEERING and self._remote is None else "query")
+        if not dealer.poll(int(timeout_s * 1000), zmq.POLLOUT):  # the connection was lost: send would wait for ever
+            raise UnreachableError(
+                f"the supervisor could not be asked for '{verb}' within {timeout_s:g} s",
+                hint="it is gone, does not read, or has taken our key off its file",
+            )
         dealer.send(msgpack.packb({"v": VERSION, "id": request_id, "verb": verb, "args": dict(args or {})}))
         while True:
             if not dealer.poll(int(timeout_s * 1000)):
@@ -174,7 +190,9 @@ class Client:
             try:
                 reply = msgpack.unpackb(dealer.recv())
             except (ValueError, msgpack.UnpackException) as error:
-                raise ProtocolError(f"a reply that is not msgpack: {error}") from error
+                raise ProtocolError(
+                    f"a reply that is not msgpack: {error}", hint="is it a supervisor of damond that answers there?"
+                ) from error
             if reply["id"] in (request_id, None):
                 break
         if reply["ok"]:
@@ -222,10 +240,22 @@ class Client:
         *,
         add_targets: Iterable[int] = (),
         remove_targets: Iterable[int] = (),
+        goal: Mapping[str, str | int] | Literal["off"] | None = None,
+        max_cpu: str | None = None,
     ) -> None:
-        """Change attributes (as the configuration has them) and targets of a running context; its results stay."""
+        """Change a running context; its results stay.
+
+        Args:
+            context: Its name.
+            attrs: As the configuration has them. Intervals that are given stay as they are, unless there is a goal.
+            add_targets: Ids.
+            remove_targets: Ids.
+            goal: ``intervals_goal`` as in the configuration; None leaves it as it is.
+            max_cpu: As in the configuration, ``"1%"`` or ``"off"``; None leaves it as it is.
+        """
         args = {"attrs": dict(attrs or {}), "add_targets": list(add_targets), "remove_targets": list(remove_targets)}
-        self.request("tune", {"context": context, **args}, timeout_s=_START_TIMEOUT_S)
+        more = {"goal": None if goal is None else goal if isinstance(goal, str) else dict(goal), "max_cpu": max_cpu}
+        self.request("tune", {"context": context, **args, **more}, timeout_s=_START_TIMEOUT_S)
 
     def pause(self, context: str) -> None:
         """Let sampling rest; the worker stays."""
@@ -273,6 +303,10 @@ class Subscription:
 
     Each message tells in ``origin`` how many of its topic were ``missed`` (lost on the way) or ``skipped`` (passed
     over, with ``latest``) just before it, and whether its worker has been ``restarted``.
+
+    Attributes:
+        welcome: Who publishes: None until the last iteration that began is connected; another ``started_ns`` later
+            means that the supervisor has been started anew.
     """
 
     def __init__(
@@ -291,14 +325,19 @@ class Subscription:
         self._kinds = tuple(kinds)
         self._latest = latest
         self._newest_first = newest_first
+        self._reader: Subscriber | AsyncSubscriber | None = None
+
+    @property
+    def welcome(self) -> Welcome | None:  # noqa: D102 - described by the class
+        return None if self._reader is None else self._reader.welcome
 
     def open(self) -> Subscriber:
-        """Connect, for those who want to wait with a limit: see :meth:`Subscriber.receive`.
+        """Connect, for those who want to wait with a limit: :meth:`Subscriber.receive`, and ``wait_connected``.
 
         Raises:
             UnreachableError: No supervisor is there.
         """
-        return Subscriber(self._endpoint(), self._contexts, self._kinds, latest=self._latest, connect=self._connect())
+        return Subscriber(self._endpoint(), self._contexts, self._kinds, **self._options())
 
     def _endpoint(self) -> str:
         if self._remote is not None:
@@ -306,11 +345,22 @@ class Subscription:
         check_reachable(self._endpoints.path("stream"))
         return self._endpoints.stream
 
-    def _connect(self) -> Connect | None:
-        return None if self._remote is None else self._remote.connect
+    def _options(self) -> dict[str, Any]:
+        connect: Connect | None = None if self._remote is None else self._remote.connect
+        losses = LossReporter("local" if self._remote is None else "remote", self._connect_query)
+        return {"latest": self._latest, "connect": connect, "losses": losses}
+
+    def _connect_query(self, dealer: "zmq.Socket[bytes]") -> None:
+        """Connect to where questions are answered, without waiting."""
+        if self._remote is None:
+            dealer.connect(self._endpoints.query)
+        elif self._remote.query:
+            self._remote.set_keys(dealer)
+            dealer.connect(self._remote.query)
 
     def __iter__(self) -> Iterator[Any]:
         with self.open() as subscriber:
+            self._reader = subscriber
             yield from map(subscriber.prime, self._newest())
             yield from subscriber
 
@@ -324,9 +374,8 @@ class Subscription:
             return [frames for frames in found if frames]
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        async with AsyncSubscriber(
-            self._endpoint(), self._contexts, self._kinds, latest=self._latest, connect=self._connect()
-        ) as subscriber:
+        async with AsyncSubscriber(self._endpoint(), self._contexts, self._kinds, **self._options()) as subscriber:
+            self._reader = subscriber
             for frames in await asyncio.to_thread(self._newest):
                 yield subscriber.prime(frames)
             async for message in subscriber:

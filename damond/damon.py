@@ -13,7 +13,8 @@
         ...
     damon.damon_stop([ctx])
 
-What C returns as a negative errno is raised here as a :class:`damond.errors.DamondError` with that ``errno``.
+What C returns as a negative errno is raised here as a :class:`damond.errors.DamondError` with that ``errno``; an
+argument of a wrong type, which C's compiler refuses, is a :class:`damond.errors.UsageError` (EINVAL) in every function.
 Intervals are microseconds, addresses bytes. A running context is monitored by a worker process: what callbacks do
 happens there, so they are given as importable functions, ``"package.module:function"`` or the function itself, and
 ``callback.private`` is plain data. Results come over the stream (:func:`damon_subscribe`).
@@ -27,8 +28,9 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from damond.arguments import checker
 from damond.core import AddrRange, Attrs, Callback, Context, Primitive, Region, Regions, Target
 from damond.core.regions import MIN_REGION_SZ
 from damond.errors import BusyError, InvalidRegionError, NotRunningError, UsageError
@@ -39,6 +41,8 @@ from damond.stream.subscriber import Subscriber
 from damond.units import Usec
 
 DAMON_MIN_REGION: Final = MIN_REGION_SZ
+
+_T = TypeVar("_T")
 
 damon_addr_range = AddrRange
 damon_region = Region
@@ -134,7 +138,17 @@ class _Service:
 _service = _Service()
 _numbers = itertools.count()
 
+_checked = checker(
+    {
+        int: ("whole number", "addresses are bytes, intervals microseconds"),
+        Region: ("region", "damon_new_region() makes one"),
+        Target: ("target", "damon_new_target() makes one"),
+        damon_ctx: ("context", "damon_new_ctx() makes one"),
+    }
+)
 
+
+@_checked
 def damon_new_region(start: int, end: int) -> Region:
     """Make a region with no accesses.
 
@@ -149,6 +163,7 @@ def _bounds(start: int, end: int) -> tuple[int, int]:
     return each.start, each.end
 
 
+@_checked
 def damon_insert_region(r: Region, prev: Region | None, next: Region | None, t: Target) -> None:  # noqa: A002 - the kernel's name
     """Insert ``r`` between two neighbours of a target; None is the begin or the end.
 
@@ -158,10 +173,13 @@ def damon_insert_region(r: Region, prev: Region | None, next: Region | None, t: 
     rows = list(t.regions)
     at = 0 if prev is None else _index(prev, t) + 1
     if (rows[at] if at < len(rows) else None) != next:
-        raise InvalidRegionError("prev and next are no neighbours in the target")
+        raise InvalidRegionError(
+            "prev and next are no neighbours in the target", hint="None stands for the begin and the end"
+        )
     t.regions = Regions([*rows[:at], r, *rows[at:]])
 
 
+@_checked
 def damon_add_region(r: Region, t: Target) -> None:
     """Append a region to a target.
 
@@ -171,6 +189,7 @@ def damon_add_region(r: Region, t: Target) -> None:
     t.regions = Regions([*t.regions, r])
 
 
+@_checked
 def damon_destroy_region(r: Region, t: Target) -> None:
     """Remove a region from its target.
 
@@ -186,72 +205,93 @@ def _index(r: Region, t: Target) -> int:
     for index, row in enumerate(t.regions):
         if (row.start, row.end) == (r.start, r.end):
             return index
-    raise InvalidRegionError(f"the target has no region [{r.start:#x}, {r.end:#x})")
+    raise InvalidRegionError(
+        f"the target has no region [{r.start:#x}, {r.end:#x})", hint="damon_for_each_region() shows those that it has"
+    )
 
 
+@_checked
 def damon_next_region(r: Region, t: Target) -> Region | None:
     """Return the region after ``r``, or None."""
     index = _index(r, t) + 1
     return t.regions[index] if index < len(t.regions) else None
 
 
+@_checked
 def damon_prev_region(r: Region, t: Target) -> Region | None:
     """Return the region before ``r``, or None."""
     index = _index(r, t)
     return t.regions[index - 1] if index else None
 
 
+@_checked
 def damon_for_each_region(t: Target) -> Iterator[Region]:
     """Iterate over the regions of a target, which must not change meanwhile."""
     return iter(t.regions)
 
 
+@_checked
 def damon_for_each_region_safe(t: Target) -> Iterator[Region]:
     """Iterate over the regions that a target has now; it may change meanwhile."""
     return iter(list(t.regions))
 
 
+@_checked
 def damon_for_each_target(ctx: damon_ctx) -> Iterator[Target]:
     """Iterate over the targets of a context, which must not change meanwhile."""
     return iter(ctx.adaptive_targets)
 
 
+@_checked
 def damon_for_each_target_safe(ctx: damon_ctx) -> Iterator[Target]:
     """Iterate over the targets that a context has now; it may change meanwhile."""
     return iter(list(ctx.adaptive_targets))
 
 
+@_checked
 def damon_new_target(id: int) -> Target:  # noqa: A002 - the kernel's name
     """Make a target without regions."""
     return Target(id)
 
 
+@_checked
 def damon_add_target(ctx: damon_ctx, t: Target) -> None:
     """Append a target to a context."""
     ctx.adaptive_targets.append(t)
 
 
+@_checked
 def damon_free_target(t: Target) -> None:
     """Drop what a target holds; it stays in its context."""
     t.regions = Regions()
 
 
+@_checked
 def damon_destroy_target(t: Target, ctx: damon_ctx) -> None:
-    """Remove a target from its context and drop what it holds."""
+    """Remove a target from its context and drop what it holds.
+
+    Raises:
+        UsageError: It is no target of the context.
+    """
+    if t not in ctx.adaptive_targets:
+        raise UsageError(f"target {t.id} is none of context {ctx.name!r}", hint="damon_for_each_target() shows its own")
     ctx.adaptive_targets.remove(t)
     damon_free_target(t)
 
 
+@_checked
 def damon_nr_regions(t: Target) -> int:
     """Count the regions of a target."""
     return len(t.regions)
 
 
+@_checked
 def damon_new_ctx() -> damon_ctx:
     """Make a context with the kernel's default attributes."""
     return damon_ctx(name=f"ctx{os.getpid()}-{next(_numbers)}")
 
 
+@_checked
 def damon_destroy_ctx(ctx: damon_ctx) -> None:
     """Drop what a context holds; one that runs is stopped first."""
     if ctx.kdamond is not None:
@@ -260,20 +300,33 @@ def damon_destroy_ctx(ctx: damon_ctx) -> None:
         damon_destroy_target(t, ctx)
 
 
+@_checked
 def damon_set_targets(ctx: damon_ctx, ids: Sequence[int], nr_ids: int | None = None) -> None:
     """Replace the targets of a context by new ones, in the order given.
 
     Raises:
-        UsageError: An id is given twice.
+        UsageError: An id is given twice, or there are not ``nr_ids``.
     """
-    wanted = list(ids)[:nr_ids]
+    wanted = _first(ids, nr_ids)
     if len(set(wanted)) != len(wanted):
-        raise UsageError("target ids must be unique within a context")
+        raise UsageError("target ids must be unique within a context", hint="leave those out that come twice")
     for t in damon_for_each_target_safe(ctx):
         damon_destroy_target(t, ctx)
     ctx.adaptive_targets += map(damon_new_target, wanted)
 
 
+def _first(items: Sequence[_T], number: int | None) -> Sequence[_T]:
+    """Return as many as C's caller would say there are; None is all.
+
+    Raises:
+        UsageError: There are not so many.
+    """
+    if number is not None and not 0 <= number <= len(items):
+        raise UsageError(f"{number} of {len(items)} items", hint="leave the number out to take all")
+    return items[:number]
+
+
+@_checked
 def damon_set_attrs(
     ctx: damon_ctx, sample_int: int, aggr_int: int, primitive_upd_int: int, min_nr_reg: int, max_nr_reg: int
 ) -> None:
@@ -292,11 +345,13 @@ def damon_set_attrs(
     )
 
 
+@_checked
 def damon_nr_running_ctxs() -> int:
     """Count the contexts that this process has running."""
     return len(_service.running())
 
 
+@_checked
 def damon_start(ctxs: Sequence[damon_ctx], nr_ctxs: int | None = None) -> None:
     """Start the monitoring of contexts, in order.
 
@@ -306,7 +361,7 @@ def damon_start(ctxs: Sequence[damon_ctx], nr_ctxs: int | None = None) -> None:
         BusyError: EBUSY, something runs; nothing has been started.
         DamondError: What one context could not begin with.
     """
-    group = list(ctxs)[:nr_ctxs]
+    group = _first(ctxs, nr_ctxs)
     running = damon_nr_running_ctxs()
     if running:
         raise BusyError(f"{running} contexts run", hint="damon_stop() them first")
@@ -314,6 +369,7 @@ def damon_start(ctxs: Sequence[damon_ctx], nr_ctxs: int | None = None) -> None:
         _service.get().start([_spec(ctx)])
 
 
+@_checked
 def damon_stop(ctxs: Sequence[damon_ctx], nr_ctxs: int | None = None) -> None:
     """Stop the monitoring of contexts, in order; return when their workers have ended.
 
@@ -322,12 +378,13 @@ def damon_stop(ctxs: Sequence[damon_ctx], nr_ctxs: int | None = None) -> None:
     Raises:
         NotRunningError: EPERM.
     """
-    for ctx in list(ctxs)[:nr_ctxs]:
+    for ctx in _first(ctxs, nr_ctxs):
         if ctx.kdamond is None:
-            raise NotRunningError(f"context {ctx.name!r} does not run")
+            raise NotRunningError(f"context {ctx.name!r} does not run", hint="damon_start([ctx]) starts it")
         _service.get().stop([ctx.name])
 
 
+@_checked
 def damon_subscribe(*ctxs: damon_ctx, kinds: Iterable[str] = ("snapshot",), latest: bool = False) -> Subscriber:
     """Subscribe to what the workers of contexts publish; none named: to all of this process.
 
@@ -337,11 +394,13 @@ def damon_subscribe(*ctxs: damon_ctx, kinds: Iterable[str] = ("snapshot",), late
     return Subscriber(endpoint, [ctx.name for ctx in ctxs], kinds, latest=latest)
 
 
+@_checked
 def damon_va_set_primitives(ctx: damon_ctx) -> None:
     """Select the primitive for virtual address spaces of processes; target ids are pids."""
     ctx.primitive = "vaddr"
 
 
+@_checked
 def damon_va_init(ctx: damon_ctx) -> None:
     """Make the regions of targets that have none, from the mappings of their processes, in this process.
 
@@ -349,33 +408,42 @@ def damon_va_init(ctx: damon_ctx) -> None:
         DamondError: A process is gone or not ours, or no access-bit source works here.
     """
     primitive, core = _va(ctx)
-    primitive.init(core)
+    try:
+        primitive.init(core)
+    except BaseException:
+        damon_va_cleanup(ctx)
+        raise
 
 
+@_checked
 def damon_va_update(ctx: damon_ctx) -> None:
     """Fit the regions to the mappings that the processes have now."""
-    primitive, core = _va(ctx)
+    primitive, core = _opened(ctx)
     primitive.update(core)
 
 
+@_checked
 def damon_va_prepare_access_checks(ctx: damon_ctx) -> None:
     """Choose a page in every region and make it look not accessed."""
-    primitive, core = _va(ctx)
+    primitive, core = _opened(ctx)
     primitive.prepare_access_checks(core)
 
 
+@_checked
 def damon_va_check_accesses(ctx: damon_ctx) -> int:
     """Count accesses since :func:`damon_va_prepare_access_checks`; return the highest ``nr_accesses``."""
-    primitive, core = _va(ctx)
+    primitive, core = _opened(ctx)
     return primitive.check_accesses(core)
 
 
+@_checked
 def damon_va_target_valid(t: Target, ctx: damon_ctx) -> bool:
     """Say whether the process of a target still runs."""
     primitive, _ = _va(ctx)
     return primitive.target_valid(t)
 
 
+@_checked
 def damon_va_cleanup(ctx: damon_ctx) -> None:
     """Close what :func:`damon_va_init` has opened."""
     if ctx._va is not None:  # noqa: SLF001 - the context's own module
@@ -394,6 +462,17 @@ def _va(ctx: damon_ctx) -> tuple[Primitive, Context]:
     return ctx._va  # noqa: SLF001 - as above
 
 
+def _opened(ctx: damon_ctx) -> tuple[Primitive, Context]:
+    """Return what :func:`damon_va_init` has made.
+
+    Raises:
+        UsageError: It has not.
+    """
+    if ctx._va is None:  # noqa: SLF001 - the context's own module
+        raise UsageError(f"context {ctx.name!r} has no regions of processes yet", hint="damon_va_init(ctx) comes first")
+    return ctx._va  # noqa: SLF001 - as above
+
+
 def _spec(ctx: damon_ctx) -> ContextSpec:
     if ctx.primitive is None:
         raise UsageError("the context has no primitive", hint="damon_va_set_primitives(ctx), or set ctx.primitive")
@@ -401,7 +480,7 @@ def _spec(ctx: damon_ctx) -> ContextSpec:
     targets = [TargetSpec(t.id, tuple((r.start, r.end) for r in t.regions)) for t in ctx.adaptive_targets]
     return ContextSpec(
         name=ctx.name,
-        primitive=ctx.primitive if isinstance(ctx.primitive, str) else _named(ctx.primitive),
+        primitive=_named(ctx.primitive),
         options=ctx.options,
         attrs={name: getattr(ctx.attrs, name) for name in Attrs.__dataclass_fields__},
         targets=tuple(targets),
@@ -414,10 +493,12 @@ def _named(function: str | Callable[..., Any]) -> str:
     """Name a function or class so that the worker can import it.
 
     Raises:
-        UsageError: It can't be imported by name.
+        UsageError: It is none, or can't be imported by name.
     """
     if isinstance(function, str):
         return function
+    if not hasattr(function, "__qualname__"):
+        raise UsageError(f"{function!r} is no function and no class", hint="name it as 'package.module:function'")
     if "<" in function.__qualname__ or function.__module__ == "__main__":
         raise UsageError(
             f"{function.__qualname__} of {function.__module__} can't be imported by the worker process",

@@ -54,13 +54,13 @@ class UsageError(DamondError):
 
 
 class InvalidUnitError(DamondError, ValueError):
-    """A text is no interval or no size."""
+    """What was given is no interval or no size."""
 
     code = "invalid_unit"
     errno = errno.EINVAL
     exit_code = os.EX_USAGE
 
-    def __init__(self, text: str, reason: str, *, hint: str) -> None:
+    def __init__(self, text: object, reason: str, *, hint: str) -> None:
         super().__init__(f"{text!r} {reason}", hint=hint)
 
 
@@ -189,7 +189,8 @@ class ConfigError(DamondError):
     problems: tuple[str, ...] = ()
 
     def __init__(self, message: str, problems: Sequence[str] = (), *, hint: str = "") -> None:
-        super().__init__("\n".join([message, *(f"  - {problem}" for problem in problems)]), hint=hint)
+        rows = [f"  - {problem}".replace("\n", "\n    ") for problem in problems]
+        super().__init__("\n".join([message, *rows]), hint=hint)
         self.problems = tuple(problems)
 
 

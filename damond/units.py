@@ -33,6 +33,7 @@ _BYTES: Final = {
     for power, units in enumerate([("B", ""), ("K", "KiB"), ("M", "MiB"), ("G", "GiB"), ("T", "TiB"), ("P", "PiB")])
     for unit in units
 }
+_PERCENT: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 _QUANTITY: Final = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -52,14 +53,14 @@ def _quantity(text: str, units: dict[str, int], default_unit: str | None, what: 
     return round(value)
 
 
-def parse_interval(text: str | int) -> Usec:
-    """Read an interval such as ``"5ms"``; a bare ``int`` is microseconds already.
+def parse_interval(text: str) -> Usec:
+    """Read an interval such as ``"5ms"``. A bare number is refused, as a text and as a number: its unit is hidden.
 
     Raises:
-        InvalidUnitError: The text is no number with one of the units us, ms, s, min, h, d.
+        InvalidUnitError: It is no text of a number and one of the units us, ms, s, min, h, d.
     """
-    if isinstance(text, int):
-        return Usec(text)
+    if not isinstance(text, str):
+        raise InvalidUnitError(text, "has no unit", hint='write a text with its unit, such as "5ms" or "1s"')
     return Usec(_quantity(text, _USEC, None, "an interval"))
 
 
@@ -72,6 +73,18 @@ def parse_size(text: str | int) -> int:
     if isinstance(text, int):
         return text
     return _quantity(text, _BYTES, "B", "a size")
+
+
+def parse_percent(text: str) -> float:
+    """Read a share such as ``"1%"`` or ``"0.5 %"``: 0.01 is 1 %.
+
+    Raises:
+        InvalidUnitError: The text is no number with a percent sign.
+    """
+    match = _PERCENT.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise InvalidUnitError(str(text), "is not a share", hint='write a number and a percent sign: "1%"')
+    return float(match[1]) / 100
 
 
 def format_interval(usec: float) -> str:

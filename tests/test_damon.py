@@ -5,17 +5,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from damond import damon
 from damond.core import Snapshot
-from damond.errors import BusyError, InvalidAttrsError, InvalidRegionError, NotRunningError, UsageError
+from damond.errors import BusyError, DamondError, InvalidAttrsError, InvalidRegionError, NotRunningError, UsageError
 from damond.stream.wire import Event
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 HEADER = (
     "damon_new_region",
@@ -290,3 +291,80 @@ def test_target_that_ends() -> None:
     deadline = time.monotonic() + LIMIT_S
     while damon.damon_nr_running_ctxs():
         assert time.monotonic() < deadline
+
+
+def _wrong_types() -> list[object]:
+    ctx, target, region = damon.damon_new_ctx(), damon.damon_new_target(1), damon.damon_new_region(0, 1)
+    calls = {
+        "text as an address": lambda: damon.damon_new_region("0", 4096),
+        "fraction as an address": lambda: damon.damon_new_region(0, 4096.0),
+        "nothing as an address": lambda: damon.damon_new_region(None, 4096),
+        "truth as an id": lambda: damon.damon_new_target(True),
+        "pair as a region": lambda: damon.damon_add_region((0, 4096), target),
+        "id as a target": lambda: damon.damon_add_region(region, 1),
+        "nothing as a region": lambda: damon.damon_destroy_region(None, target),
+        "text as a neighbour": lambda: damon.damon_insert_region(region, "", None, target),
+        "context as a target": lambda: damon.damon_nr_regions(ctx),
+        "target and context swapped": lambda: damon.damon_add_target(target, ctx),
+        "target of another context": lambda: damon.damon_destroy_target(target, ctx),
+        "one id for a list": lambda: damon.damon_set_targets(ctx, 1),
+        "texts as ids": lambda: damon.damon_set_targets(ctx, ["1"]),
+        "text for a list": lambda: damon.damon_set_targets(ctx, "12"),
+        "more ids than there are": lambda: damon.damon_set_targets(ctx, [1], 2),
+        "fewer than none": lambda: damon.damon_set_targets(ctx, [1], -1),
+        "text as an interval": lambda: damon.damon_set_attrs(ctx, "5ms", 100_000, 0, 10, 1000),
+        "name as a context": lambda: damon.damon_set_attrs("ctx", 5_000, 100_000, 0, 10, 1000),
+        "one context for a list": lambda: damon.damon_start(ctx),
+        "names as contexts": lambda: damon.damon_stop(["ctx"]),
+        "name as a context to subscribe to": lambda: damon.damon_subscribe("ctx"),
+        "nothing as a context": lambda: damon.damon_destroy_ctx(None),
+        "pid as a context": lambda: damon.damon_va_init(1),
+        "no init before the first check": lambda: damon.damon_va_prepare_access_checks(ctx),
+    }
+    return [pytest.param(call, id=name) for name, call in calls.items()]
+
+
+@pytest.mark.parametrize("call", _wrong_types())
+def test_wrong_types(call: Callable[[], object]) -> None:
+    """What C's compiler would refuse is EINVAL with words on what to do; no TypeError or AttributeError gets out."""
+    with pytest.raises(UsageError) as caught:
+        call()
+    assert caught.value.errno == errno.EINVAL
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("bounds", [(0, 2**64), (2**70, 2**71), (-1, 1)], ids=["end", "both", "below zero"])
+def test_addresses_beyond_all(bounds: tuple[int, int]) -> None:
+    """What no column can hold is no region: EINVAL, not an overflow later."""
+    with pytest.raises(InvalidRegionError, match="is no address range"):
+        damon.damon_new_region(*bounds)
+
+
+def test_whole_numbers_of_numpy() -> None:
+    """Numbers that come out of columns are taken as what they are, and lists may be anything that is iterated."""
+    ctx = damon.damon_new_ctx()
+    damon.damon_set_targets(ctx, np.array([3, 1], np.uint64))
+    assert [(type(t.id), t.id) for t in damon.damon_for_each_target(ctx)] == [(int, 3), (int, 1)]
+    region = damon.damon_new_region(np.uint64(4096), np.uint64(8192))
+    assert (type(region.start), region) == (int, damon.damon_new_region(4096, 8192))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"primitive": 3}, id="number as a primitive"),
+        pytest.param({"primitive": "vaddr"}, id="no target for vaddr"),
+        pytest.param({"primitive": "synthetic", "options": {"sise": 1}}, id="unknown option"),
+        pytest.param({"primitive": "synthetic", "callback": damon.damon_callback(None, 3)}, id="number as a callback"),
+    ],
+)
+def test_contexts_that_cannot_start(changes: dict[str, object]) -> None:
+    """What a context was set to is checked when it starts: EINVAL with a hint, and nothing runs."""
+    ctx = damon.damon_new_ctx()
+    for name, value in changes.items():
+        setattr(ctx, name, value)
+    with pytest.raises(DamondError) as caught:
+        damon.damon_start([ctx])
+    assert caught.value.errno == errno.EINVAL
+    assert caught.value.hint
+    assert damon.damon_nr_running_ctxs() == 0

@@ -1,7 +1,10 @@
 """Errors: what programs may rely on."""
 
+import ast
 import errno
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +26,9 @@ from damond.errors import (
     PluginError,
     ProcessAccessError,
     ProtocolError,
+    RecordBusyError,
+    RecordError,
+    RecordFullError,
     RemoteError,
     RuntimeDirError,
     SourceUnavailableError,
@@ -33,6 +39,8 @@ from damond.errors import (
     from_code,
     nearest,
 )
+
+ROOT = Path(__file__).parents[1]
 
 PLAIN = [
     AlreadyServedError,
@@ -48,11 +56,17 @@ PLAIN = [
     PluginError,
     ProcessAccessError,
     ProtocolError,
+    RecordBusyError,
+    RecordError,
+    RecordFullError,
     RuntimeDirError,
     UnreachableError,
     UsageError,
     WorkerFailedError,
 ]
+
+WITH_OWN_HINT = {InvalidAttrsError, UnknownNameError}
+"""What makes its hint itself where none is given."""
 
 EVERY = [
     *(cls("it broke", hint="mend it") for cls in PLAIN),
@@ -67,6 +81,34 @@ def test_every_error_is_here() -> None:
     """The table below has every error that damond defines, but for those made by it alone."""
     defined = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, DamondError)}
     assert defined - {type(each) for each in EVERY} == {DamondError, RemoteError, errors.InvalidUnitError}
+
+
+def _raised() -> Iterator[tuple[str, ast.Call]]:
+    """Find every place in the sources where an error is made."""
+    classes = {name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, DamondError)}
+    classes -= {each.__name__ for each in WITH_OWN_HINT}
+    for path in sorted(each for folder in ("damond", "plugins") for each in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def test_every_error_says_what_to_do() -> None:
+    """Wherever an error is made on purpose, it is given a hint, and no empty one."""
+    made = dict(_raised())
+    assert len(made) > 100
+    hints = {where: [each.value for each in node.keywords if each.arg == "hint"] for where, node in made.items()}
+    without = [where for where, found in hints.items() if not found]
+    empty = [
+        where for where, found in hints.items() if found and isinstance(found[0], ast.Constant) and not found[0].value
+    ]
+    assert (without, empty) == ([], [])
+
+
+@pytest.mark.parametrize("error", EVERY, ids=lambda each: each.code)
+def test_hints_are_there(error: DamondError) -> None:
+    """Also those that make their hint themselves have one."""
+    assert error.hint
 
 
 def test_codes_are_unique() -> None:

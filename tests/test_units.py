@@ -1,13 +1,14 @@
 """Microseconds and bytes."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from damond.errors import InvalidUnitError
-from damond.units import PAGE_SIZE, format_interval, format_size, parse_interval, parse_size
+from damond.units import PAGE_SIZE, format_interval, format_size, parse_interval, parse_percent, parse_size
 
 HOUR = 3_600_000_000
 
@@ -27,11 +28,10 @@ HOUR = 3_600_000_000
         ("1,000us", 1_000),
         (" 7 us ", 7),
         ("0s", 0),
-        (42, 42),
     ],
 )
-def test_parse_interval(text: str | int, usec: int) -> None:
-    """A number and a unit are microseconds; a bare number is that already."""
+def test_parse_interval(text: str, usec: int) -> None:
+    """A number and a unit are microseconds."""
     assert parse_interval(text) == usec
 
 
@@ -44,6 +44,14 @@ def test_no_interval(text: str) -> None:
         parse_interval(text)
     assert "us, ms, s" in caught.value.hint
     assert (caught.value.code, caught.value.errno) == ("invalid_unit", 22)
+
+
+@pytest.mark.parametrize("number", [5, 0, -1, 5.0, True, None, ["5ms"]])
+def test_a_bare_number_is_no_interval(number: Any) -> None:
+    """What is no text has no unit: it is refused, and the hint shows how one is written."""
+    with pytest.raises(InvalidUnitError, match=f"^{re.escape(repr(number))} has no unit") as caught:
+        parse_interval(number)
+    assert '"5ms"' in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -148,3 +156,16 @@ def test_page_size() -> None:
     """The page size is a power of two."""
     assert PAGE_SIZE & (PAGE_SIZE - 1) == 0
     assert PAGE_SIZE >= 4096
+
+
+@pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.5 %", 0.005), (" 200% ", 2.0), ("0%", 0.0)])
+def test_parse_percent(text: str, share: float) -> None:
+    """A share has its sign."""
+    assert parse_percent(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["1", "%", "-1%", "1e3%", "one %", ""])
+def test_parse_percent_refuses(text: str) -> None:
+    """Without the sign it could be anything."""
+    with pytest.raises(InvalidUnitError, match="is not a share"):
+        parse_percent(text)

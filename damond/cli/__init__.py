@@ -3,6 +3,8 @@
 :func:`main` is the only place that prints errors and picks exit statuses.
 """
 
+import contextlib
+import errno
 import importlib
 import keyword
 import logging
@@ -33,14 +35,19 @@ COMMANDS: Final = {
     "status": "Show what the running service monitors.",
     "shutdown": "End the running service.",
     "watch": "Follow a context of the running service.",
+    "web": "Show the running service as a page in a browser.",
     "keys": "Make a key pair for the network.",
     "plugins": "List the plugins that were found.",
+    "bench": "Measure how accurate damond is, and at which cost.",
     "doctor": "Say what works on this machine, and what would help.",
 }
 """Name and short help, so that neither ``--help`` nor completion imports the commands themselves."""
 
 EX_INTERRUPTED: Final = 130
 """What a shell reports for a program that SIGINT ended: 128 + 2."""
+
+_NOWHERE_TO_WRITE: Final = (errno.EIO, errno.ENOSPC)
+"""The terminal is gone; the disk is full."""
 
 _LOG_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -104,7 +111,19 @@ def main(args: Sequence[str] | None = None) -> int:
         return _fail(error.format_message(), "", error.exit_code)
     except click.Abort:
         return EX_INTERRUPTED
+    except OSError as error:
+        if error.errno not in _NOWHERE_TO_WRITE or error.filename is not None:
+            raise
+        return _fail_to_write(error)
     return result if isinstance(result, int) else os.EX_OK
+
+
+def _fail_to_write(error: OSError) -> int:
+    """Say that the output can't be written, if that can be; keep the interpreter from trying once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):
+        _fail(f"the output can't be written: {error.strerror}", "make room, or send it elsewhere", os.EX_IOERR)
+    return os.EX_IOERR
 
 
 def _fail(message: str, hint: str, exit_code: int) -> int:

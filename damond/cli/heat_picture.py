@@ -26,6 +26,7 @@ _MAX_TARGETS: Final = 3
 _FURNITURE: Final = 12
 """Lines of a picture besides the heat itself: headline, folds, axis, legend, what was touched, the prompt."""
 
+_MAPPING: Final = "mapping +others"
 _BETWEEN: Final = "   "
 _MIN_LINES: Final = 8
 _MAX_LINES: Final = 32
@@ -110,6 +111,10 @@ class Labels:
             text.append(f"{shortened(name, self.names):<{self.names}} ")
         return text
 
+    def head(self) -> str:
+        """Say what the labels are: a row is named as most of it, and counts what else is in it."""
+        return self.blank(f"{'address':<{_ADDRESS_WIDTH}} {_MAPPING if len(_MAPPING) <= self.names else ''}")
+
     def blank(self, words: str = "") -> str:
         """Fill the space to the left of what is no row."""
         return f"{words:<{self.width}}"
@@ -163,7 +168,7 @@ def _time_axis(heatmap: Heatmap, labels: Labels) -> Iterator[Text]:
         label = f"{tick * step_s:g} s"
         if column >= len(seconds_line) and column + len(label) <= width + _MARGIN:
             seconds_line = seconds_line.ljust(column) + label
-    yield Text(labels.blank() + "".join(marks), DIM)
+    yield Text(labels.head() + "".join(marks), DIM)
     yield Text(labels.blank("time") + seconds_line, DIM)
 
 
@@ -209,7 +214,9 @@ def touched_lines(touched: Touched, of_what: str) -> list[str]:
 def _per_window(touched: Touched) -> str:
     median, p75, most = map(format_size, (touched.median_bytes, touched.p75_bytes, touched.max_bytes))
     first, last = touched.nr_adapting + 1, touched.nr_adapting + touched.nr_windows
-    windows = f"windows {first} to {last:,}" if touched.nr_adapting else f"{last:,} window{'s'[: last > 1]}"
+    windows = f"{touched.nr_windows:,} window{'s'[: touched.nr_windows > 1]}"
+    if touched.nr_adapting:  # before, regions were still as coarse as they were made
+        windows = f"windows {first} to {last:,}" if last > first else f"window {last} alone"
     return f"median {median}, p75 {p75}, max {most} ({windows})"
 
 

@@ -41,6 +41,10 @@ class MapsReader:
         self._now = now
         self._processes: dict[int, _Process] = {}
 
+    def __len__(self) -> int:
+        """Count the processes that are held, ended ones too."""
+        return len(self._processes)
+
     def read(self, snapshot: Snapshot) -> MapsByTarget:
         """Return what the targets of a snapshot have mapped now, or a moment ago; no entry where nothing is known."""
         for target in snapshot.targets:

@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import psutil
 
 from damond.cli import output, own
 from damond.cli.heat_picture import RunPicture
+from damond.cli.interrupts import Interrupts
 from damond.cli.live import View, can_draw, open_view
 from damond.cli.maps import MapsReader
 from damond.cli.notes import Notes
@@ -20,6 +22,9 @@ from damond.service.spec import ContextSpec
 from damond.stream import wire
 from damond.stream.subscriber import Subscriber
 
+_CONNECT_S: Final = 2.0
+"""For the connection to our own supervisor."""
+
 
 class Monitoring:
     """A context in a supervisor of its own, shown while it runs.
@@ -27,12 +32,22 @@ class Monitoring:
     Args:
         spec: What to monitor.
         title: What that is, for people.
+        interrupts: Tells when the user wants it to end.
         as_json: Print the snapshots for programs, and no picture.
         span_us: Stop after this long; None is never. Microseconds.
         whole: Draw all addresses at the end.
     """
 
-    def __init__(self, spec: ContextSpec, title: str, *, as_json: bool, span_us: int | None, whole: bool) -> None:
+    def __init__(
+        self,
+        spec: ContextSpec,
+        title: str,
+        interrupts: Interrupts,
+        *,
+        as_json: bool,
+        span_us: int | None,
+        whole: bool,
+    ) -> None:
         self._spec = spec
         self._title = title
         self._as_json = as_json
@@ -44,6 +59,7 @@ class Monitoring:
         self._seen = Accumulator()
         self._maps: MapsByTarget = NOTHING_MAPPED
         self._rss_bytes = 0
+        self._interrupts = interrupts
 
     def run(self, registry: Registry) -> None:
         """Monitor until the target ends, the time is over or the user interrupts; show what was seen.
@@ -51,22 +67,22 @@ class Monitoring:
         Raises:
             DamondError: Why the context could not start, or failed.
         """
-        interrupts = own.Interrupts()
         with self._notes:
-            failure = self._monitor(registry, interrupts)
+            failure = self._monitor(registry)
         if not self._as_json:
             picture = RunPicture(self._seen, self._whole, self._rss_bytes or None, self._maps)
             self._console.print(picture)
         if failure is not None:
             raise failure
 
-    def _monitor(self, registry: Registry, interrupts: own.Interrupts) -> DamondError | None:
+    def _monitor(self, registry: Registry) -> DamondError | None:
         with (
             EmbeddedSupervisor(registry, on_stderr=self._notes.feed) as supervisor,
             Subscriber(supervisor.endpoints.stream, [self._spec.name], ("snapshot", "event")) as subscriber,
         ):
+            subscriber.wait_connected(_CONNECT_S)  # nothing of what the worker says first is missed
             self._start(supervisor)
-            messages = own.messages(supervisor, subscriber, self._spec.name, self._span_us, interrupts)
+            messages = own.messages(supervisor, subscriber, self._spec.name, self._span_us, self._interrupts)
             if self._as_json:
                 host = socket.gethostname()
                 return self._follow(messages, lambda snapshot: output.print_line(wire.to_map(snapshot, host)))

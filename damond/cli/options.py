@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from damond.errors import DamondError
 from damond.units import parse_interval, parse_size
+
+PID_MAX: Final = 2**22
+"""PID_MAX_LIMIT of 64-bit machines (include/linux/threads.h, Linux 6.12)."""
 
 
 class Interval(click.ParamType[int]):
@@ -17,10 +20,24 @@ class Interval(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Parse the text."""
+        if isinstance(value, int):
+            return value
         try:
             return parse_interval(value)
         except DamondError as error:
             self.fail(str(error), param, ctx)
+
+
+class Pid(click.ParamType[int]):
+    """A process id."""
+
+    name = "pid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the text."""
+        if not (str(value).isdigit() and 0 < int(value) <= PID_MAX):
+            self.fail(f"{value!r} is no pid, a number from 1 to {PID_MAX}", param, ctx)
+        return int(value)
 
 
 class Size(click.ParamType[int]):

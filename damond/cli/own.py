@@ -1,7 +1,6 @@
 """What commands share that monitor by themselves: their options, and a context in a supervisor of their own."""
 
 import functools
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Final
 import click
 
 from damond.cli import options
+from damond.cli.interrupts import Interrupts
 from damond.core.context import check_name
 from damond.errors import DamondError, UsageError
 from damond.plugin import Registry
@@ -83,7 +83,7 @@ class Asked:
         """
         if pids and line:
             raise UsageError("both a PID and a COMMAND", hint="give one of them")
-        needs_process = self.primitive == "auto" or registry.primitive(self.primitive).process_targets
+        needs_process = registry.watches_processes(self.primitive)
         if needs_process and not pids and not line:
             verb = click.get_current_context().info_name
             raise UsageError(f"nothing to {verb}", hint=f"damond {verb} PID, or damond {verb} -- COMMAND ARG...")
@@ -142,25 +142,6 @@ def name_of(line: Sequence[str], otherwise: str) -> str:
         return otherwise
 
 
-class Interrupts:
-    """SIGINT, SIGTERM and (unless it is ignored, as by nohup) SIGHUP ask for the end; a second one ends at once.
-
-    Attributes:
-        came: Whether the end is asked for.
-    """
-
-    def __init__(self) -> None:
-        self.came = False
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
-                signal.signal(signum, self._take)
-
-    def _take(self, *_: object) -> None:
-        if self.came:
-            raise KeyboardInterrupt
-        self.came = True
-
-
 def messages(
     supervisor: EmbeddedSupervisor, subscriber: Subscriber, name: str, span_us: int | None, interrupts: Interrupts
 ) -> Iterator[wire.Message | None]:
@@ -177,7 +158,7 @@ def messages(
     end_s: float | None = None
     while True:
         now_s = time.monotonic()
-        if end_s is None and (interrupts.came or now_s >= deadline_s):
+        if end_s is None and (interrupts.seen or now_s >= deadline_s):
             if supervisor.nr_running:
                 supervisor.stop([name])
             end_s = now_s + _LAST_MESSAGES_S

@@ -68,7 +68,7 @@ class LivePicture:
         width, lines = options.max_width, options.height or _DEFAULT_LINES
         head = [Text(self.title or self.snapshot.context, BOLD, overflow="ellipsis", no_wrap=True)]
         head += [Text(self.note, WARNING)] if self.note else []
-        head += _flowed(facts(self.snapshot, self.maps), width)
+        head += flowed(facts(self.snapshot, self.maps), width)
         head.append(_columns_head(width, name_width(width) if self.maps else 0))
         for line in (*head, *self._body(width, lines - len(head), colours=ramp.has_colours(console))):
             line.no_wrap, line.overflow = True, "ellipsis"
@@ -176,7 +176,7 @@ def facts(snapshot: Snapshot, maps: MapsByTarget) -> list[str]:
     ]
 
 
-def _flowed(words: Sequence[str], width: int) -> list[Text]:
+def flowed(words: Sequence[str], width: int) -> list[Text]:
     """Set facts into as few lines as hold them."""
     lines: list[str] = []
     for each in words:

@@ -1,14 +1,17 @@
 """The command that ``damond monitor -- COMMAND`` starts."""
 
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from typing import IO, Any, Final, Self
 
-from damond.errors import UsageError
+from damond.errors import DamondError, NoSuchProcessError, UsageError
 
 _COMMAND_GRACE_S: Final = 5.0
+_SEEN_ENDED_S: Final = 0.1
+"""A worker sees the end of a process up to so long before it can be waited for."""
 
 
 class Program:
@@ -48,8 +51,24 @@ class Program:
                     stderr=self._output,
                 )
             except OSError as error:
-                raise UsageError(f"{self._line[0]}: can't be started: {error.strerror}") from error
+                raise UsageError(
+                    f"{self._line[0]}: can't be started: {error.strerror}", hint="name an executable"
+                ) from error
         return self
+
+    def ended_too_soon(self) -> DamondError | None:
+        """Say that the command has ended before anybody could look at it; None if it has not, or there is none."""
+        try:
+            status = self._process.wait(_SEEN_ENDED_S) if self._process is not None else None
+        except subprocess.TimeoutExpired:
+            status = None
+        if status is None:
+            return None
+        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"its exit status is {status}"
+        return NoSuchProcessError(
+            f"the command {self._line[0]!r} ended before it could be monitored: {how}",
+            hint="it must run for a second or so: the worker takes that long to start",
+        )
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
@@ -64,8 +83,7 @@ class Program:
     def _end(process: "subprocess.Popen[bytes]") -> int:
         """Return the exit status of a command that ended by itself; end one that still runs."""
         try:
-            # A worker sees the end of a process a moment before it can be waited for.
-            return _shell_status(process.wait(0.1))
+            return _shell_status(process.wait(_SEEN_ENDED_S))
         except subprocess.TimeoutExpired:
             process.terminate()
         try:

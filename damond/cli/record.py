@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from damond.cli import options, output, own
+from damond.cli.interrupts import Interrupts
 from damond.cli.live import can_draw
 from damond.cli.notes import Notes
 from damond.cli.program import Program
@@ -104,7 +105,7 @@ def _record_own(
     recording: Recording, registry: Registry, asked: own.Asked, name: str, pids: Sequence[int], line: Sequence[str]
 ) -> int:
     """Monitor in a supervisor of our own; return the exit status of the command."""
-    interrupts = own.Interrupts()
+    interrupts = Interrupts()
     notes = Notes(output.console(stderr=True), name)
     with Program(line, hidden=can_draw(output.console()), to_stderr=True) as program:
         spec = asked.spec(name, (program.pid,) if program.pid is not None else pids)
@@ -132,14 +133,14 @@ def _record_own(
 
 def _record_service(recording: Recording, directory: Path, names: Sequence[str], span_us: int | None) -> None:
     """Follow a running service until it is time to end."""
-    interrupts = own.Interrupts()
+    interrupts = Interrupts()
     deadline_s = time.monotonic() + (span_us / USEC_PER_SEC if span_us else float("inf"))
     subscription = subscribe(*names, kinds=wire.KINDS, runtime_dir=directory)
     heard_s = time.monotonic()
     with subscription.open() as subscriber:
         for newest in _newest_summaries(directory, names, subscriber):
             recording.take(newest)
-        while not interrupts.came and (now_s := time.monotonic()) < deadline_s:
+        while not interrupts.seen and (now_s := time.monotonic()) < deadline_s:
             message = subscriber.receive(min(own.POLL_S, deadline_s - now_s))
             recording.take(message)
             if message is not None:

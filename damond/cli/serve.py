@@ -14,7 +14,9 @@ from damond.stream.endpoints import default_runtime_dir
 
 
 @click.command("serve")
-@click.option("--config", "path", type=click.Path(path_type=Path), required=True, help="The configuration, TOML.")
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path, readable=False), required=True, help="The configuration, TOML."
+)
 @options.runtime_dir
 def command(path: Path, runtime_dir: Path | None) -> None:
     """Run the supervisor in the foreground with the contexts of a configuration file.

@@ -1,7 +1,7 @@
 """``damond status``: show what the running service monitors."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,12 +10,19 @@ from rich.console import Console
 from rich.text import Text
 
 from damond.cli import options, output, table
+from damond.cli.one_context import details
 from damond.cli.picture import short_interval
 from damond.cli.table import Column
+from damond.cli.troubles import troubles
 from damond.client import Client
+from damond.errors import UnknownNameError
 from damond.units import NSEC_PER_USEC, format_size
 
-_STATE_STYLES: Final = {"running": "green", "failed": "bold red", "starting": "yellow", "stopping": "yellow"}
+_STATE_STYLES: Final = {
+    "running": "green",
+    "failed": "bold red",
+    **dict.fromkeys(("starting", "stopping", "backoff", "paused"), "yellow"),
+}
 
 _COLUMNS: Final = (
     Column("context"),
@@ -31,20 +38,39 @@ _COLUMNS: Final = (
 
 
 @click.command("status")
+@click.argument("name", required=False)
 @options.as_json
 @options.runtime_dir
-def command(runtime_dir: Path | None, *, as_json: bool) -> None:
-    """Show the supervisor, its contexts, their workers and what they cost."""
+def command(name: str | None, runtime_dir: Path | None, *, as_json: bool) -> None:
+    """Show the supervisor, its contexts, their workers and what they cost.
+
+    With NAME all that is known of one context: its last events and what its worker wrote to standard error, too.
+    """
     with Client(runtime_dir) as client:
         status = client.status()
+    if name is not None:
+        names = [each["name"] for each in status["contexts"]]
+        if name not in names:
+            raise UnknownNameError("context", name, names)
+        status["contexts"] = [each for each in status["contexts"] if each["name"] == name]
     if as_json:
-        output.print_json(status)
-        return
-    print_status(output.console(), status)
+        output.print_json(status["contexts"][0] if name is not None else status)
+    elif name is not None:
+        print_context(output.console(), status["contexts"][0])
+    else:
+        print_status(output.console(), status)
+
+
+def print_context(console: Console, context: Mapping[str, Any]) -> None:
+    """Print what is known of one context."""
+    wraps = not console.is_terminal
+    _print_table(console, [context])
+    for line in (*_remarks(context), *details(context)):
+        console.print(line, soft_wrap=wraps)
 
 
 def print_status(console: Console, status: Mapping[str, Any]) -> None:
-    """Print a table of the contexts, and of each that does not run why."""
+    """Print a table of the contexts, of each that does not run why, and what is lost or in the way."""
     contexts = status["contexts"]
     wraps = not console.is_terminal
     console.print(
@@ -56,12 +82,18 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         if process:
             console.print(f"{role} runs as {_identity(process)}", soft_wrap=wraps, style="dim")
     if contexts:
-        rows = [[_styled(name, words) for name, words in _row(each).items()] for each in contexts]
-        for line in table.lines(_COLUMNS, rows, None if wraps else console.width):
-            console.print(line, soft_wrap=True)
+        _print_table(console, contexts)
     for each in contexts:
         for line in _remarks(each):
             console.print(line, soft_wrap=wraps)
+    for line in troubles(status):
+        console.print(line, soft_wrap=wraps)
+
+
+def _print_table(console: Console, contexts: Sequence[Mapping[str, Any]]) -> None:
+    rows = [[_styled(name, words) for name, words in _row(each).items()] for each in contexts]
+    for line in table.lines(_COLUMNS, rows, console.width if console.is_terminal else None):
+        console.print(line, soft_wrap=True)
 
 
 def _identity(process: Mapping[str, Any]) -> str:
@@ -77,6 +109,8 @@ def _row(each: Mapping[str, Any]) -> dict[str, str]:
         name: str(each[name]) for name in ("state", "primitive")
     }
     row["context"] = each["name"]
+    if each["state"] == "running" and each.get("paused"):
+        row["state"] = "paused"
     if "since_ns" in each:
         row["for"] = short_interval((time.time_ns() - each["since_ns"]) / NSEC_PER_USEC)
     newest, process = each.get("newest"), each.get("process")
@@ -100,6 +134,10 @@ def _remarks(each: Mapping[str, Any]) -> list[Text]:
         hint = each["error"]["hint"]
         lines = [Text(f"{name}: {each['error']['message']}", "red")]
         return [*lines, Text(f"  hint: {hint}")] if hint else lines
+    if each["state"] == "running" and each.get("waits") and not each["targets"]:
+        return [Text(f"{name}: no process matches now; it waits for one")]
+    if each["state"] == "running" and not each.get("healthy", True):
+        return [Text(f"{name}: no snapshot in time", "yellow")]
     if each["state"] == "stopped":
         return [Text(f"{name}: stopped ({each['reason']}); 'damond start {name}' starts it")]
     return []

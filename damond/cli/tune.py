@@ -1,6 +1,7 @@
 """``damond tune``: change a running context without losing its results."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -17,6 +18,8 @@ from damond.errors import UsageError
 @click.option("--regions", type=options.RegionsRange(), help="Number of regions, e.g. 10:1000.")
 @click.option("--add", type=int, multiple=True, help="A target to watch as well, e.g. a pid.")
 @click.option("--remove", type=int, multiple=True, help="A target not to watch any more.")
+@click.option("--autotune/--no-autotune", default=None, help="Tune the intervals from now on, or leave them.")
+@click.option("--max-cpu", metavar="PERCENT", help="CPU time it may use, e.g. 1% of one CPU, or off.")
 @options.runtime_dir
 def command(
     name: str,
@@ -26,14 +29,23 @@ def command(
     regions: tuple[int, int] | None,
     add: tuple[int, ...],
     remove: tuple[int, ...],
+    max_cpu: str | None,
     runtime_dir: Path | None,
+    *,
+    autotune: bool | None,
 ) -> None:
-    """Change intervals, numbers of regions or targets of a running context; what it has found is kept."""
+    """Change intervals, numbers of regions, targets or cost of a running context; what it has found is kept.
+
+    Intervals that are given stay as they are, unless --autotune is given as well: then tuning goes on from them.
+    """
     asked = {"sample_interval": sample, "aggr_interval": aggr, "primitive_update_interval": update}
     asked["min_nr_regions"], asked["max_nr_regions"] = regions or (None, None)
     attrs = {key: value for key, value in asked.items() if value is not None}
-    if not (attrs or add or remove):
+    if not (attrs or add or remove or max_cpu) and autotune is None:
         raise UsageError("nothing to change", hint="see 'damond tune --help'")
     with Client(runtime_dir) as client:
-        client.tune(name, attrs, add_targets=add, remove_targets=remove)
+        goal: dict[str, str | int] | Literal["off"] | None = None
+        if autotune is not None:
+            goal = {} if autotune else "off"
+        client.tune(name, attrs, add_targets=add, remove_targets=remove, goal=goal, max_cpu=max_cpu)
     click.echo(f"tuned: {name}")

@@ -1,22 +1,26 @@
 """``damond watch``: follow contexts of the running service."""
 
+import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from damond.cli import options, output
-from damond.cli.live import PlainView, View, can_draw, open_view
-from damond.cli.overview import OverviewView
+from damond.cli.live import PlainView
+from damond.cli.watching import terminal
+from damond.cli.watching.app import WatchApp
+from damond.cli.watching.reading import Reading
 from damond.client import Client, check_reachable, subscribe
 from damond.core import Snapshot
 from damond.core.context import check_name
 from damond.errors import NotPermittedError, UnknownNameError, UnreachableError
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, default_runtime_dir
+from damond.stream.in_words import event_in_words
 from damond.stream.subscriber import Subscriber
 
 SILENT_S: Final = 2.0
@@ -31,10 +35,10 @@ _ENDED: Final = ("stopped", "failed", "target_gone")
 @options.as_json
 @options.runtime_dir
 def command(name: str | None, runtime_dir: Path | None, *, as_json: bool) -> None:
-    """Follow one context as a picture, or all of them a row each, until Ctrl-C or SIGTERM.
+    """Follow the contexts of the running service on a full screen, NAME first, until q or Ctrl-C.
 
-    Without NAME the only context is chosen, if there is only one. Without a terminal each snapshot is a line; with
-    --json one with the keys of the wire. If the service goes away, it is waited for.
+    '?' explains keys and numbers. Without a terminal each snapshot is a line (of NAME, or of all); with --json one
+    with the keys of the wire. If the service goes away, it is waited for.
     """
     directory = runtime_dir or default_runtime_dir()
     with Client(directory) as client:
@@ -42,20 +46,33 @@ def command(name: str | None, runtime_dir: Path | None, *, as_json: bool) -> Non
     names = [each["name"] for each in contexts]
     if name is not None and check_name(name) not in names:
         raise UnknownNameError("context", name, names)
-    if name is None and len(names) == 1:
-        name = names[0]
+    if not as_json and terminal.has_screen():
+        _watch(directory, name)
+        return
     kinds: tuple[str, ...] = ("snapshot",) if as_json else ("snapshot", "event")
     subscription = subscribe(*([name] if name else []), kinds=kinds, latest=not as_json, runtime_dir=directory)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the terminal is given back
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.default_int_handler)  # so that the terminal is given back
     try:
         with subscription.open() as subscriber:
             messages = with_silence(subscriber, Endpoints(directory).path("stream"))
             if as_json:
                 _print_json(messages)
             else:
-                _show(messages, name, contexts)
+                _print_lines(messages, name, contexts)
     except KeyboardInterrupt:
         click.echo("", err=True)
+
+
+def _watch(directory: Path, name: str | None) -> None:
+    """Run the application."""
+    if not terminal.has_colours():
+        os.environ.setdefault("NO_COLOR", "1")  # Textual's switch: its own look at TERM knows no terminal without
+    with Reading(directory) as reading:
+        app = WatchApp(reading, name, blocks=terminal.has_blocks())
+        app.run(mouse=False)  # so that the terminal's own selection of text works, over ssh as well
+    if app.return_code:
+        raise SystemExit(os.EX_SOFTWARE)
 
 
 def with_silence(subscriber: Subscriber, path: Path) -> Iterator[wire.Message | str]:
@@ -94,31 +111,24 @@ def _print_json(messages: Iterator[wire.Message | str]) -> None:
             output.print_line(wire.to_map(message, message.origin.host if message.origin else host))
 
 
-def _show(messages: Iterator[wire.Message | str], name: str | None, contexts: list[dict[str, str]]) -> None:
-    console = output.console()
-    view: View
-    if name is None and can_draw(console):
-        view = OverviewView(console, [each["name"] for each in contexts])
-    else:
-        view = open_view(console, title=name or "")
-    with view:
-        for each in contexts:
-            if each["state"] in _ENDED and name in (None, each["name"]):
-                help_words = "'damond status' says why" if each["state"] == "failed" else "'damond start' starts it"
-                view.tell(each["name"], f"{each['state']} ({help_words})")
-        for message in messages:
-            if isinstance(message, str):
-                view.tell("", message)
-            elif isinstance(message, Snapshot):
-                view.show(message)
-            elif isinstance(message, wire.Event):
-                _tell_event(view, message)
+def _print_lines(messages: Iterator[wire.Message | str], name: str | None, contexts: list[dict[str, str]]) -> None:
+    view = PlainView(output.console())
+    for each in contexts:
+        if each["state"] in _ENDED and name in (None, each["name"]):
+            help_words = "'damond status' says why" if each["state"] == "failed" else "'damond start' starts it"
+            view.tell(each["name"], f"{each['state']} ({help_words})")
+    for message in messages:
+        if isinstance(message, str):
+            view.tell("", message)
+        elif isinstance(message, Snapshot):
+            view.show(message)
+        elif isinstance(message, wire.Event):
+            _tell_event(view, message)
 
 
-def _tell_event(view: View, event: wire.Event) -> None:
+def _tell_event(view: PlainView, event: wire.Event) -> None:
     """Say what happened; a context that has started speaks for itself."""
-    words = f"{event.event}{f' ({event.reason})' if event.reason else ''}"
-    hint: Mapping[str, Any] = event.details
-    if event.event == "failed" and hint.get("hint"):
-        words += f"; {hint['hint']}"
+    words = event_in_words(event.event, event.reason, event.details)
+    if event.event == "failed" and event.details.get("hint"):
+        words += f"; {event.details['hint']}"
     view.tell(event.context, words)

@@ -5,24 +5,31 @@ request to stop and whoever takes the results come in as arguments.
 """
 
 from damond.core.attrs import Attrs
+from damond.core.budget import Budget, BudgetUse
 from damond.core.context import Callback, Context
 from damond.core.kdamond import Clock, Kdamond, Sink, StopSource
+from damond.core.policy import Policy
 from damond.core.primitive import NoOptions, Primitive, Probe, SourceProbe, Window
 from damond.core.regions import MIN_REGION_SZ, AddrRange, Region, Regions
 from damond.core.snapshot import Mapping, Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot, summarize
 from damond.core.target import Target
+from damond.core.tuning import IntervalsGoal
 
 __all__ = [
     "MIN_REGION_SZ",
     "AddrRange",
     "Attrs",
+    "Budget",
+    "BudgetUse",
     "Callback",
     "Clock",
     "Context",
+    "IntervalsGoal",
     "Kdamond",
     "Mapping",
     "NoOptions",
     "Origin",
+    "Policy",
     "Primitive",
     "Probe",
     "ProcessMemory",

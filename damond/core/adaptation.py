@@ -8,13 +8,17 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from damond.core.attrs import Attrs
-from damond.core.regions import MIN_REGION_SZ, AddrRange, Addrs, Region, Regions, align_down, align_up
+from damond.core.regions import MIN_REGION_SZ, AddrRange, Addrs, Counts, Region, Regions, align_down, align_up
 from damond.core.target import Target
 from damond.errors import InvalidRegionError
 
 _BP: Final = 10_000
+
+_UINT_MAX: Final = 2**32 - 1
+_ROUNDING: Final = 1e-6
 
 _SPLIT_STEPS: Final = 10
 """Regions are split at 1/10 to 9/10 of their size (damon_split_regions_of, Linux 5.15)."""
@@ -42,7 +46,8 @@ def evenly_split(whole: AddrRange, nr_pieces: int, min_region_sz: int = MIN_REGI
     piece = align_down(whole.size // nr_pieces, min_region_sz) if nr_pieces > 0 else 0
     if piece == 0:
         raise InvalidRegionError(
-            f"[{whole.start:#x}, {whole.end:#x}) can't be cut into {nr_pieces} pieces of at least {min_region_sz} bytes"
+            f"[{whole.start:#x}, {whole.end:#x}) can't be cut into {nr_pieces} pieces of {min_region_sz} bytes or more",
+            hint="ask for fewer pieces, but one at least",
         )
     starts = range(whole.start, whole.end - piece + 1, piece)
     return [AddrRange(start, start + piece) for start in starts[:-1]] + [AddrRange(starts[-1], whole.end)]
@@ -63,16 +68,41 @@ def initial_regions(
     return pieces
 
 
-def age(regions: Regions, threshold: int) -> None:
+def apply_min_nr_regions(targets: Sequence[Target], min_nr_regions: int, min_region_sz: int = MIN_REGION_SZ) -> int:
+    """Cut regions until none is larger than the least number of regions allows; return that size. Bytes.
+
+    damon_apply_min_nr_regions, Linux 7.1: where older kernels only merge no further, a region that is large already
+    (as after an update, or by the user's wish) is cut into pieces of exactly that size, and a rest.
+    """
+    greatest = align_up(region_sz_limit(targets, min_nr_regions, min_region_sz), min_region_sz)
+    for target in targets:
+        size = target.regions.size
+        nr_cuts = np.where(size > greatest, (size - np.uint64(1)) // np.uint64(greatest), 0).astype(np.int64)
+        if nr_cuts.any():
+            index = np.repeat(np.arange(len(size)), nr_cuts)
+            number = np.arange(len(index)) - np.repeat(np.cumsum(nr_cuts) - nr_cuts, nr_cuts) + 1
+            cut(target.regions, index, target.regions.start[index] + number.astype(np.uint64) * np.uint64(greatest))
+    return greatest
+
+
+def age(regions: Regions, threshold: int, nr_samples: int) -> None:
     """Count for how many aggregations each region has kept its access frequency, before the merge.
 
     A change above ``threshold``, and one from or to no access at all, starts again at 0. The kernel does this
     within every merge pass, so that a repeated merge ages twice; here it is done once per aggregation.
+
+    Args:
+        regions: Changed in place.
+        threshold: Accesses that two aggregations may differ by.
+        nr_samples: Samples of this aggregation: they add to those behind an age that goes on, and are all that is
+            behind one that starts again.
     """
     now, last = regions.nr_accesses, regions.last_nr_accesses
     changed = np.abs(now.astype(np.int64) - last) > threshold
     changed |= (now == 0) != (last == 0)
     regions.age = np.where(changed, 0, regions.age + np.uint32(1)).astype(np.uint32)
+    behind = np.where(changed, 0, regions.nr_samples.astype(np.int64)) + nr_samples
+    regions.nr_samples = np.minimum(behind, _UINT_MAX).astype(np.uint32)
 
 
 def merge(regions: Regions, threshold: int, sz_limit: int) -> None:
@@ -101,7 +131,20 @@ def merge(regions: Regions, threshold: int, sz_limit: int) -> None:
     merged.append((start, end, nr, last, years))
     if len(merged) < len(regions):
         starts, ends, nrs, lasts, ages = map(list, zip(*merged, strict=True))
-        regions.assign(starts, ends, nrs, lasts, ages)
+        behind = merged_samples(regions, np.array(starts, np.uint64), np.array(ends, np.uint64))
+        regions.assign(starts, ends, nrs, lasts, ages, nr_samples=behind)
+
+
+def merged_samples(regions: Regions, start: Addrs, end: Addrs) -> Counts:
+    """Say how many samples stand behind merged regions: by the part that was looked at least, for its size.
+
+    The sum would say too much: 20 samples of a page and 20 of a gibibyte are no 40 samples of both.
+    """
+    density = regions.nr_samples / regions.size
+    least = np.minimum.reduceat(density, regions.start.searchsorted(start))
+    # By the quotient and back may lose the last bit, hence the rounding before the floor.
+    kept: Counts = np.minimum(np.floor(least * (end - start) + _ROUNDING), _UINT_MAX).astype(np.uint32)
+    return kept
 
 
 def merge_targets(
@@ -122,13 +165,17 @@ def merge_targets(
 def split_at(regions: Regions, index: int, sz: int) -> None:
     """Cut one region in two, ``sz`` bytes behind its start; both keep counters and age (damon_split_region_at)."""
     at = np.array([int(regions.start[index]) + sz], np.uint64)
-    _cut(regions, np.array([index]), at)
+    cut(regions, np.array([index]), at)
 
 
-def _cut(regions: Regions, index: np.ndarray, at: Addrs) -> None:
-    """Cut ``regions[index]`` at the addresses ``at``; an index may occur more than once."""
+def cut(regions: Regions, index: NDArray[np.intp], at: Addrs) -> None:
+    """Cut ``regions[index]`` at the addresses ``at``, which lie inside; an index may occur more than once.
+
+    All pieces keep counters and age, and share the samples behind them.
+    """
     order = np.argsort(at, kind="stable")
     index, at = index[order], at[order]
+    behind = _shared_samples(regions, index, at)
     regions.assign(
         np.insert(regions.start, index + 1, at),
         np.insert(regions.end, index, at),
@@ -136,16 +183,50 @@ def _cut(regions: Regions, index: np.ndarray, at: Addrs) -> None:
         np.insert(regions.last_nr_accesses, index, regions.last_nr_accesses[index]),
         np.insert(regions.age, index, regions.age[index]),
         np.insert(regions.sampling_addr, index, regions.sampling_addr[index]),
+        behind,
     )
 
 
-def split(regions: Regions, nr_subs: int, rng: np.random.Generator, min_region_sz: int = MIN_REGION_SZ) -> None:
+def _shared_samples(regions: Regions, index: NDArray[np.intp], at: Addrs) -> Counts:
+    """Share the samples behind regions that are cut among the pieces, by size; together they keep them all.
+
+    Args:
+        regions: Before the cut.
+        index: As in :func:`cut`, sorted by ``at``.
+        at: As in :func:`cut`, sorted.
+    """
+    share, rows = regions.nr_samples.astype(np.float64), np.arange(len(regions))
+    up_to = np.insert(share, index, np.floor(share[index] * ((at - regions.start[index]) / regions.size[index])))
+    before = np.concatenate([[0.0], up_to[:-1]])
+    before[rows + index.searchsorted(rows)] = 0.0  # the first piece of each
+    shared: Counts = (up_to - before).astype(np.uint32)
+    return shared
+
+
+def split(
+    regions: Regions,
+    nr_subs: int,
+    rng: np.random.Generator,
+    min_region_sz: int = MIN_REGION_SZ,
+    rows: NDArray[np.intp] | None = None,
+) -> None:
     """Cut every region at a random place, ``nr_subs - 1`` times; the left piece is what is cut again.
 
     damon_split_regions_of, Linux 5.15: a region of at most two minimal ones stays whole, and a cut that would
     leave an empty piece uses up its attempt.
+
+    Args:
+        regions: Changed in place.
+        nr_subs: Pieces to make of each.
+        rng: Chance.
+        min_region_sz: Alignment. Bytes.
+        rows: Which regions; None is all.
     """
     remaining = regions.size
+    if rows is not None:
+        others = np.ones(len(regions), np.bool_)
+        others[rows] = False
+        remaining[others] = 0
     index, at = [], []
     for _ in range(nr_subs - 1):
         tenths = rng.integers(1, _SPLIT_STEPS, size=len(regions), dtype=np.uint64)
@@ -156,7 +237,7 @@ def split(regions: Regions, nr_subs: int, rng: np.random.Generator, min_region_s
         at.append(regions.start[chosen] + sub[chosen])
         remaining[chosen] = sub[chosen]
     if sum(map(len, index)):
-        _cut(regions, np.concatenate(index), np.concatenate(at))
+        cut(regions, np.concatenate(index), np.concatenate(at))
 
 
 class Splitter:
@@ -187,12 +268,15 @@ class Splitter:
 def convert_results(regions: Regions, old: Attrs, new: Attrs) -> None:
     """Express counters and ages in new intervals, so that results survive a change of attributes.
 
-    damon_update_monitoring_result, Linux 6.3: by way of 1/10,000 of the possible accesses, rounded down.
+    damon_update_monitoring_result, Linux 6.3: by way of 1/10,000 of the possible accesses, rounded down; but not
+    where the number of samples stays, as it does when intervals are tuned: that would take one of thirty away each
+    time. Ages are rounded to the nearest: rounded down, each of many small changes would take up to an aggregation.
     """
-    for name in ("nr_accesses", "last_nr_accesses"):
-        share_bp = getattr(regions, name).astype(np.uint64) * np.uint64(_BP) // np.uint64(old.samples_per_aggr)
-        setattr(regions, name, (share_bp * np.uint64(new.samples_per_aggr) // np.uint64(_BP)).astype(np.uint32))
-    age_us = regions.age.astype(np.uint64) * np.uint64(old.aggr_interval)
+    if old.samples_per_aggr != new.samples_per_aggr:
+        for name in ("nr_accesses", "last_nr_accesses"):
+            share_bp = getattr(regions, name).astype(np.uint64) * np.uint64(_BP) // np.uint64(old.samples_per_aggr)
+            setattr(regions, name, (share_bp * np.uint64(new.samples_per_aggr) // np.uint64(_BP)).astype(np.uint32))
+    age_us = regions.age.astype(np.uint64) * np.uint64(old.aggr_interval) + np.uint64(new.aggr_interval // 2)
     regions.age = (age_us // np.uint64(new.aggr_interval)).astype(np.uint32)
 
 
@@ -235,6 +319,13 @@ def _fit(inside: list[Region], wanted: Region) -> list[Region]:
         start = row.start if rows else wanted.start
         if rows and rows[-1].end < start:
             rows.append(Region(rows[-1].end, start))
-        rows.append(replace(row, start=start))
-    rows[-1] = replace(rows[-1], end=wanted.end)
+        rows.append(_resized(row, start, row.end))
+    rows[-1] = _resized(rows[-1], rows[-1].start, wanted.end)
     return rows
+
+
+def _resized(row: Region, start: int, end: int) -> Region:
+    """Give a region other bounds: what is left of its samples is its share; nothing, if there is memory new to it."""
+    grown = start < row.start or end > row.end
+    left = 0 if grown else row.nr_samples * (end - start) // (row.end - row.start)
+    return replace(row, start=start, end=end, nr_samples=left)

@@ -1,7 +1,7 @@
 """The monitoring context: targets, attributes and how to check accesses, for one kdamond."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from damond.core import adaptation
 from damond.core.attrs import Attrs
-from damond.core.regions import MIN_REGION_SZ
+from damond.core.budget import Budget
+from damond.core.regions import MIN_REGION_SZ, AddrRange
 from damond.core.target import Target
+from damond.core.tuning import IntervalsGoal
 from damond.errors import InvalidNameError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -59,15 +61,23 @@ class Context:
 
     Attributes:
         name: Unique in a supervisor; part of the stream's topics.
-        attrs: Accuracy and cost.
+        attrs: Accuracy and cost: those in force, which goal and budget may have changed.
         targets: What is watched, in the user's order.
         callback: What to call at the events of the monitoring.
         rng: The only source of chance of this context.
         waits_for_targets: Go on without any target, until some come.
         min_region_sz: Least size and alignment of regions. Bytes.
         passed_samples: Samples since the start; the primitive's measure of time, if it wants a reproducible one.
-        checks: Access checks made since the last aggregation; counted by the primitive.
-        unknown: How many of them could say nothing; counted by the primitive.
+        window_samples: Samples since the last aggregation.
+        checks: Pages looked at since the last aggregation; counted by the primitive.
+        unknown: Of how many of them nothing could be said; counted by the primitive.
+        intervals_goal: What the intervals are tuned to, or None: they stay as they are.
+        budget: What it may cost, or None. Kept by longer intervals and fewer regions.
+        initial_nr_regions: Regions to begin with, if there is room for twice as many; 0 begins with
+            ``min_nr_regions``, as the kernel does, which on large memory are too large to see anything in.
+        strict_min_nr_regions: Cut any region that is larger than the total size divided by ``min_nr_regions`` (Linux
+            7.1); before, such a region is merely not merged any further.
+        allowed_nr_regions: What the budget makes of ``max_nr_regions``; 0 until it is known.
     """
 
     name: str = "damon"
@@ -78,8 +88,14 @@ class Context:
     waits_for_targets: bool = False
     min_region_sz: int = MIN_REGION_SZ
     passed_samples: int = 0
+    window_samples: int = 0
     checks: int = 0
     unknown: int = 0
+    intervals_goal: IntervalsGoal | None = None
+    budget: Budget | None = None
+    initial_nr_regions: int = 0
+    strict_min_nr_regions: bool = False
+    allowed_nr_regions: int = 0
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -88,6 +104,21 @@ class Context:
     def nr_regions(self) -> int:
         """Regions of all targets."""
         return adaptation.nr_regions(self.targets)
+
+    @property
+    def region_budget(self) -> int:
+        """Most regions that there may be now: ``max_nr_regions``, or what the budget allows of them."""
+        most = self.attrs.max_nr_regions
+        return max(self.attrs.min_nr_regions, min(most, self.allowed_nr_regions or most))
+
+    def initial_regions(self, ranges: Sequence[AddrRange]) -> list[AddrRange]:
+        """Cut the ranges of one target into the regions to begin with; targets share the number.
+
+        Args:
+            ranges: Sorted by address and disjoint. Bytes.
+        """
+        wanted = min(self.initial_nr_regions, self.region_budget // 2) // max(len(self.targets), 1)
+        return adaptation.initial_regions(ranges, max(self.attrs.min_nr_regions, wanted), self.min_region_sz)
 
     def region_sz_limit(self) -> int:
         """Bytes that no region may grow above by merging."""

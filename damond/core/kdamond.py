@@ -6,11 +6,17 @@ from typing import Final, Protocol
 import numpy as np
 
 from damond.core import adaptation
+from damond.core.adaptation import apply_min_nr_regions
 from damond.core.attrs import Attrs
+from damond.core.budget import Budget
 from damond.core.context import Context
+from damond.core.pacing import Pacer
+from damond.core.policies.kernel import KernelPolicy
+from damond.core.policy import Policy
 from damond.core.primitive import Primitive, Window
 from damond.core.snapshot import Snapshot, TargetSnapshot
 from damond.core.target import Target
+from damond.core.tuning import IntervalsGoal
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
 _NSEC_PER_SEC: Final = 1_000_000_000
@@ -52,11 +58,22 @@ class Sink(Protocol):
         """Take the result of one aggregation."""
 
     def tuned(self, ctx: Context, old: Attrs) -> None:
-        """Take note that the attributes have changed."""
+        """Take note that the attributes have changed, as somebody asked for."""
+
+    def paced(self, ctx: Context, old: Attrs) -> None:
+        """Take note that goal or budget have changed the attributes: up to once per aggregation."""
 
 
 class Kdamond:
     """Monitors one context until it is told to stop, a callback says so, or no target is left.
+
+    Args:
+        ctx: The context.
+        primitive: How accesses are checked.
+        clock: Where time comes from.
+        stop: Sleeps, and says when to stop.
+        sink: Takes what is found.
+        policy: How the regions adapt; None is as in the kernel.
 
     Attributes:
         ctx: The context.
@@ -64,20 +81,29 @@ class Kdamond:
         paused: Whether sampling rests.
     """
 
-    def __init__(self, ctx: Context, primitive: Primitive, *, clock: Clock, stop: StopSource, sink: Sink) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        primitive: Primitive,
+        *,
+        clock: Clock,
+        stop: StopSource,
+        sink: Sink,
+        policy: Policy | None = None,
+    ) -> None:
         self.ctx = ctx
         self.end_reason = ""
         self._primitive = primitive
         self._clock = clock
         self._stop = stop
         self._sink = sink
-        self._splitter = adaptation.Splitter(ctx.rng, ctx.min_region_sz)
+        self._policy = policy or KernelPolicy()
         # 5.15 ends without valid targets only where the primitive can tell (A kernel primitive leaves the hook NULL).
         self._tells_validity = type(primitive).target_valid is not Primitive.target_valid
         self.paused = False
+        self._pacer = Pacer(ctx, primitive)
         self._calls: list[Callable[[], None]] = []
         self._deadline_ns = 0
-        self._window_samples = 0
         self._overruns = 0
 
     def run(self) -> str:
@@ -87,7 +113,9 @@ class Kdamond:
             Exception: Whatever the primitive or a callback raises. ``Primitive.cleanup`` has been called then.
         """
         try:
-            self._primitive.init(self.ctx)
+            self._pacer.begin()
+            self._init()
+            self._begin_pacing()
             self._sink.started(self.ctx, self._primitive)
             if self._callback(self.ctx.callback.before_start):
                 self.end_reason = "callback"
@@ -102,10 +130,23 @@ class Kdamond:
             self._primitive.cleanup(self.ctx)
         return self.end_reason
 
+    def _init(self) -> None:
+        """Have the primitive begin; targets that were found, and may be gone, join as they do while it runs."""
+        targets = self.ctx.targets
+        found = [target for target in targets if target.found]
+        if not found or type(self._primitive).retarget is Primitive.retarget:
+            self._primitive.init(self.ctx)
+            return
+        targets[:] = [target for target in targets if not target.found]
+        self._primitive.init(self.ctx)
+        targets += found
+        self._primitive.retarget(self.ctx)
+
     def _loop(self) -> None:
         ctx, primitive = self.ctx, self._primitive
         self._deadline_ns = self._clock.monotonic_ns()
         self._plan_update()
+        self._policy.start(ctx)
         while not self._need_stop():
             if self._rests():
                 continue
@@ -115,19 +156,26 @@ class Kdamond:
                 break
             max_nr_accesses = primitive.check_accesses(ctx)
             ctx.passed_samples += 1
-            self._window_samples += 1
+            ctx.window_samples += 1
             if self._callback(ctx.callback.after_sampling):
                 self.end_reason = "callback"
-            if self._window_samples >= ctx.attrs.samples_per_aggr:
+            if ctx.passed_samples == 1:  # the first one loads and opens what the others only use
+                self._pacer.start_clock(*self._readings())
+            if ctx.window_samples >= ctx.attrs.samples_per_aggr:
                 self._aggregate(max_nr_accesses)
+            elif self._pacer.sampled() or (ctx.budget and self._pacer.is_overrun(*self._readings())):
+                self._pace(ctx.nr_regions)
             if ctx.passed_samples >= self._update_at:
                 primitive.update(ctx)
                 self._plan_update()
 
     def _plan_update(self) -> None:
         """Refresh what holds until the next update: its time, and the greatest size of a region."""
-        self._sz_limit = self.ctx.region_sz_limit()
-        self._update_at = self.ctx.passed_samples + self.ctx.attrs.samples_per_update
+        ctx = self.ctx
+        self._sz_limit = ctx.region_sz_limit()
+        if ctx.strict_min_nr_regions and not self._primitive.owns_regions:
+            self._sz_limit = apply_min_nr_regions(ctx.targets, ctx.attrs.min_nr_regions, ctx.min_region_sz)
+        self._update_at = ctx.passed_samples + ctx.attrs.samples_per_update
 
     def _collect_loop(self) -> None:
         """Deliver what somebody else, who adapts the regions too, has aggregated."""
@@ -139,16 +187,20 @@ class Kdamond:
             if self._stop.wait(min(ctx.attrs.aggr_interval / 2 / USEC_PER_SEC, _LOOK_S)):
                 self.end_reason = "requested"
                 break
-            before = ctx.attrs
+            before, nr_windows = ctx.attrs, 0
             for window in self._primitive.collect(ctx):
                 ctx.passed_samples += window.max_nr_accesses
                 ctx.checks = window.checks
                 if self._callback(ctx.callback.after_aggregation):
                     self.end_reason = "callback"
                 self._sink.aggregated(self._snapshot(window=window))
-                self._begin_window()
+                self._begin_window(self._end_cpu_us)
+                self._pacer.aggregated()
+                nr_windows += 1
             if ctx.attrs != before:
-                self._sink.tuned(ctx, before)
+                self._sink.paced(ctx, before)
+            if nr_windows:
+                self._pace(ctx.nr_regions)
 
     def call(self, function: Callable[[], None]) -> None:
         """Have the loop call a function between two samples (``damon_call``); from the loop's own thread only.
@@ -163,13 +215,77 @@ class Kdamond:
         Raises:
             DamondError: The primitive can't take them; nothing has changed.
         """
+        old, asked = self.ctx.attrs, self._pacer.asked
+        if self.ctx.intervals_goal is not None and attrs.sample_interval != asked.sample_interval:
+            self.ctx.intervals_goal.check(attrs)
+        self._pacer.ask(attrs)
+        try:
+            self._change(self._pacer.attrs())
+        except BaseException:
+            self._pacer.ask(asked)
+            raise
+        self._plan_update()
+        self._sink.tuned(self.ctx, old)
+
+    def aim(self, goal: IntervalsGoal | None) -> None:
+        """Tune the intervals to another goal from now on, or leave them as they are. Use it through :meth:`call`.
+
+        Raises:
+            DamondError: The primitive can't; nothing has changed.
+        """
+        self._primitive.aim(self.ctx, goal)
+        self.ctx.intervals_goal = self._aimed = goal
+        self._pace(self.ctx.nr_regions)
+
+    def allow(self, budget: Budget | None) -> None:
+        """Keep another budget from now on. Use it through :meth:`call`."""
+        self.ctx.budget = budget
+        self._pace(self.ctx.nr_regions)
+
+    @property
+    def asked(self) -> Attrs:
+        """The attributes asked for; those in force, in the context, may be others by goal and budget."""
+        return self._pacer.asked
+
+    def _change(self, attrs: Attrs) -> None:
+        """Put attributes into force."""
         ctx, old, new = self.ctx, self.ctx.attrs, self._primitive.tune(self.ctx, attrs)
+        self._paced = attrs
         for target in ctx.targets:
             adaptation.convert_results(target.regions, old, new)
-        self._window_samples = self._window_samples * new.samples_per_aggr // old.samples_per_aggr
+        ctx.window_samples = ctx.window_samples * new.samples_per_aggr // old.samples_per_aggr
+        left = max(0, self._update_at - ctx.passed_samples) * old.sample_interval // new.sample_interval
+        self._update_at = ctx.passed_samples + max(1, left)
         ctx.attrs = new
-        self._plan_update()
-        self._sink.tuned(ctx, old)
+
+    def _pace(self, nr_regions: int) -> None:
+        """Go as fast as goal and budget have it.
+
+        Args:
+            nr_regions: Regions that were looked at in the samples since the last time.
+        """
+        self._pacer.settle(*self._readings(), nr_regions)
+        if self._primitive.tunes_intervals:
+            goal = self._pacer.bounded_goal(self._aimed)
+            if goal != self._aimed:
+                self._primitive.aim(self.ctx, goal)
+                self._aimed = goal
+            return
+        old, wanted = self.ctx.attrs, self._pacer.attrs()
+        if wanted != self._paced:
+            self._change(wanted)
+            self._sink.paced(self.ctx, old)
+
+    def _begin_pacing(self) -> None:
+        """Go at first as fast as the budget may be thought to allow."""
+        self._paced, self._aimed = self._pacer.attrs(), self.ctx.intervals_goal
+        if self._paced != self.ctx.attrs and not self._primitive.tunes_intervals:
+            self.ctx.attrs = self._primitive.tune(self.ctx, self._paced)
+        self._pacer.start_clock(*self._readings())
+
+    def _readings(self) -> tuple[int, int]:
+        """Read the clocks that the budget goes by: CPU time and time. Microseconds."""
+        return self._cpu_us(), self._clock.monotonic_ns() // NSEC_PER_USEC
 
     def retarget(self, targets: Sequence[Target]) -> None:
         """Replace the targets; those whose id stays keep their regions. Use it through :meth:`call`.
@@ -188,9 +304,14 @@ class Kdamond:
         self._plan_update()
 
     def pause(self, *, paused: bool) -> None:
-        """Stop sampling until it is resumed; what was counted so far is delivered. Use it through :meth:`call`."""
+        """Stop sampling until it is resumed; what was counted so far is delivered. Use it through :meth:`call`.
+
+        Raises:
+            DamondError: The primitive can't; it goes on, or rests, as before.
+        """
         if paused == self.paused:
             return
+        self._primitive.pause(self.ctx, paused=paused)
         if paused:
             self._deliver_unfinished()
             self._reset()
@@ -206,6 +327,7 @@ class Kdamond:
         if self._stop.wait(_REST_S):
             self.end_reason = "requested"
         self._begin_window()
+        self._pacer.start_clock(*self._readings())
         self._deadline_ns = self._clock.monotonic_ns()
         return True
 
@@ -222,30 +344,30 @@ class Kdamond:
         return False
 
     def _wait(self) -> bool:
-        """Wait for the end of the sample; one with less than half its interval left is late and gets a whole one."""
+        """Wait for the end of the sample; one with less than half its interval left is late, and gets that half.
+
+        A whole one would double the interval of a machine that misses it by little: 2.6 ms of work in 5 ms.
+        """
         sample_ns = self.ctx.attrs.sample_interval * NSEC_PER_USEC
         now_ns = self._clock.monotonic_ns()
         self._deadline_ns += sample_ns
         if self._deadline_ns - now_ns < sample_ns // 2:
             self._overruns += 1
-            self._deadline_ns = now_ns + sample_ns
+            self._deadline_ns = now_ns + sample_ns // 2
         return self._stop.wait((self._deadline_ns - now_ns) / _NSEC_PER_SEC)
 
     def _aggregate(self, max_nr_accesses: int) -> None:
-        ctx = self.ctx
-        threshold = max_nr_accesses // 10
-        for target in ctx.targets:
-            adaptation.age(target.regions, threshold)
-        adaptation.merge_targets(
-            ctx.targets, threshold, self._sz_limit, ctx.attrs.max_nr_regions, ctx.attrs.samples_per_aggr
-        )
+        ctx, nr_regions = self.ctx, self.ctx.nr_regions
+        self._policy.merge(ctx, max_nr_accesses, self._sz_limit)
         if self._callback(ctx.callback.after_aggregation):
             self.end_reason = "callback"
         self._sink.aggregated(self._snapshot())
-        self._begin_window()
+        self._pacer.aggregated()
+        self._begin_window(self._end_cpu_us)
         self._reset()
-        self._splitter.split(ctx.targets, ctx.attrs.max_nr_regions)
+        self._policy.split(ctx)
         self._primitive.reset_aggregated(ctx)
+        self._pace(nr_regions)
 
     def _reset(self) -> None:
         """Begin to count anew (kdamond_reset_aggregated)."""
@@ -255,25 +377,32 @@ class Kdamond:
 
     def _deliver_unfinished(self) -> None:
         """Deliver what the unfinished aggregation has counted, without a merge that would average it away."""
-        if self._window_samples and not self._primitive.owns_regions:
+        if self.ctx.window_samples and not self._primitive.owns_regions:
             self._sink.aggregated(self._snapshot(partial=True))
 
     def _cpu_us(self) -> int:
         return self._clock.cpu_us() + self._primitive.cpu_us()
 
-    def _begin_window(self) -> None:
+    def _begin_window(self, cpu_us: int | None = None) -> None:
+        """Begin to count for the next snapshot.
+
+        Args:
+            cpu_us: CPU time at the last one: what was used since is the next one's. Microseconds.
+        """
         self._window_start_ns = self._clock.monotonic_ns()
-        self._window_cpu_us = self._cpu_us()
-        self._window_samples = self._overruns = 0
+        self._window_cpu_us = self._cpu_us() if cpu_us is None else cpu_us
+        self._overruns = 0
+        self.ctx.window_samples = 0
         self.ctx.checks = self.ctx.unknown = 0
 
     def _snapshot(self, *, partial: bool = False, window: Window | None = None) -> Snapshot:
         ctx, attrs = self.ctx, self.ctx.attrs
         end_ns = self._clock.wall_ns()
+        self._end_cpu_us = self._cpu_us()
         # From the clock that never steps: a window is as long as it was, whatever was done to Unix time.
         start_ns = end_ns - (self._clock.monotonic_ns() - self._window_start_ns)
         if window is None:
-            window = Window(start_ns, end_ns, self._window_samples, ctx.checks)
+            window = Window(start_ns, end_ns, ctx.window_samples, ctx.checks)
         return Snapshot(
             context=ctx.name,
             primitive=self._primitive.name,
@@ -288,7 +417,7 @@ class Kdamond:
             granularity=self._primitive.granularity,
             checks=window.checks,
             unknown=ctx.unknown,
-            cpu_us=self._cpu_us() - self._window_cpu_us,
+            cpu_us=self._end_cpu_us - self._window_cpu_us,
             overruns=self._overruns,
             partial=partial,
             targets=tuple(
@@ -299,9 +428,11 @@ class Kdamond:
                     target.regions.size,
                     target.regions.nr_accesses.copy(),
                     target.regions.age.copy(),
+                    target.regions.nr_samples.copy(),
                 )
                 for target in ctx.targets
             ),
+            budget=self._pacer.use(),
         )
 
     def _callback(self, function: Callable[[Context], object] | None) -> bool:

@@ -14,6 +14,7 @@ from damond.errors import UsageError
 if TYPE_CHECKING:  # a context holds a primitive, and a primitive works on contexts
     from damond.core.context import Context
     from damond.core.target import Target
+    from damond.core.tuning import IntervalsGoal
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,14 @@ class Primitive(ABC):
     owns_regions: ClassVar[bool] = False
 
     granularity: int = MIN_REGION_SZ
-    """Bytes that one check looks at; 0 is the whole mapping. Published with every snapshot."""
+    """Bytes that one check looks at; 0 is the whole mapping. Published with every snapshot, and may change between
+    two of them. A check of a block of pages counts an access if any of them was touched, and counts one at most."""
+
+    least_sample_us: int = 1
+    """Below this no tuning goes, whatever the goal. Microseconds."""
+
+    tunes_intervals: bool = False
+    """Whether somebody else tunes the intervals to the goal of the context (the kernel); set in :meth:`init`."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -111,6 +119,11 @@ class Primitive(ABC):
     def probe(cls) -> Probe:
         """Say whether the primitive can work on this machine; must not change anything on it."""
         return Probe(works=True)
+
+    @property
+    def pages_per_check(self) -> int:
+        """Pages that one check looks at; 1 where it is a whole mapping."""
+        return max(1, self.granularity // MIN_REGION_SZ)
 
     def attrs(self, given: Mapping[str, int]) -> Attrs:
         """Make the attributes of a context from those that the user gave; the rest is the primitive's choice.
@@ -124,7 +137,7 @@ class Primitive(ABC):
         Raises:
             InvalidAttrsError: What was asked for contradicts itself.
         """
-        return Attrs(**given)  # type: ignore[arg-type]
+        return Attrs.fitting(given)
 
     def init(self, ctx: Context) -> None:
         """Make the regions of targets that have none yet; open what is needed.
@@ -143,7 +156,7 @@ class Primitive(ABC):
     def check_accesses(self, ctx: Context) -> int:
         """Count an access for every region whose sampled page was accessed since it was prepared.
 
-        Adds the checks made to ``ctx.checks``, and those that could say nothing to ``ctx.unknown``.
+        Adds the pages looked at to ``ctx.checks``, and those of which nothing could be said to ``ctx.unknown``.
 
         Returns:
             The highest ``nr_accesses`` of all regions: the threshold of the next merge depends on it.
@@ -167,6 +180,17 @@ class Primitive(ABC):
         """
         return attrs
 
+    def aim(self, ctx: Context, goal: IntervalsGoal | None) -> None:
+        """Take another goal to the one who tunes the intervals, if ``tunes_intervals``.
+
+        Args:
+            ctx: The context.
+            goal: That of the context, with a ``min_sample_us`` that its budget allows; None leaves intervals alone.
+
+        Raises:
+            DamondError: It can't be taken.
+        """
+
     def retarget(self, ctx: Context) -> None:  # noqa: ARG002
         """Take note that targets came or went while the context runs; make the regions of new ones.
 
@@ -175,7 +199,17 @@ class Primitive(ABC):
         Raises:
             DamondError: The targets of this primitive can't change.
         """
-        raise UsageError(f"the targets of a context of {self.name!r} can't change while it runs", hint="restart it")
+        raise UsageError(
+            f"the targets of a context of {self.name!r} can't change while it runs",
+            hint="stop it, change its configuration, and start it again",
+        )
+
+    def pause(self, ctx: Context, *, paused: bool) -> None:
+        """Take note that the context rests from now on, or goes on. Who samples only when asked has nothing to do.
+
+        Raises:
+            DamondError: That can't be; it stays as it was.
+        """
 
     def cpu_us(self) -> int:
         """Return CPU time used for this context outside of the worker, by the kernel for one. Microseconds."""

@@ -14,6 +14,9 @@ from damond.units import PAGE_SIZE
 MIN_REGION_SZ: Final = PAGE_SIZE
 """The least size of a region, and the alignment of all (DAMON_MIN_REGION). Bytes."""
 
+ADDRESS_LIMIT: Final = 2**64
+"""Addresses are below this: they are columns of uint64."""
+
 Addrs = NDArray[np.uint64]
 Counts = NDArray[np.uint32]
 
@@ -23,15 +26,18 @@ class AddrRange:
     """A half-open range of addresses ``[start, end)``. Bytes.
 
     Raises:
-        InvalidRegionError: The range is empty or negative.
+        InvalidRegionError: The range is empty, negative or beyond all addresses.
     """
 
     start: int
     end: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end:
-            raise InvalidRegionError(f"[{self.start:#x}, {self.end:#x}) is no address range: start must be below end")
+        if not 0 <= self.start < self.end < ADDRESS_LIMIT:
+            raise InvalidRegionError(
+                f"[{self.start:#x}, {self.end:#x}) is no address range",
+                hint="start must be below end, and both from 0 to 2**64 - 1",
+            )
 
     @property
     def size(self) -> int:
@@ -50,6 +56,7 @@ class Region:
         age: For how many aggregations the access frequency has been about the same.
         last_nr_accesses: ``nr_accesses`` of the aggregation before.
         sampling_addr: The address that the next access check looks at.
+        nr_samples: How many samples stand behind ``nr_accesses`` and ``age``; see :class:`Regions`.
     """
 
     start: int
@@ -58,6 +65,7 @@ class Region:
     age: int = 0
     last_nr_accesses: int = 0
     sampling_addr: int = 0
+    nr_samples: int = 0
 
     @property
     def ar(self) -> AddrRange:
@@ -89,9 +97,13 @@ class Regions:
         nr_accesses: uint32, samples of this aggregation in which the region was found accessed.
         last_nr_accesses: uint32, the same of the aggregation before.
         age: uint32, aggregations for which the access frequency has been about the same.
+        nr_samples: uint32, samples that stand behind that: those since the age began, evenly over the region. Where
+            ages begin anew they are those of one aggregation; a merged region has as many as if all of it had been
+            looked at as seldom as its least looked-at part (of equal parts: the sum); pieces share them by size;
+            memory that is new to a region makes them 0. So they may be too few, and never too many.
     """
 
-    __slots__ = ("age", "end", "last_nr_accesses", "nr_accesses", "sampling_addr", "start")
+    __slots__ = ("age", "end", "last_nr_accesses", "nr_accesses", "nr_samples", "sampling_addr", "start")
 
     start: Addrs
     end: Addrs
@@ -99,6 +111,7 @@ class Regions:
     nr_accesses: Counts
     last_nr_accesses: Counts
     age: Counts
+    nr_samples: Counts
 
     def __init__(self, regions: Iterable[AddrRange | Region | tuple[int, int]] = ()) -> None:
         """Take ranges in address order; counters start at zero unless whole :class:`Region` values are given.
@@ -128,14 +141,21 @@ class Regions:
         last_nr_accesses: Counts | list[int],
         age: Counts | list[int],
         sampling_addr: Addrs | list[int] | None = None,
+        nr_samples: Counts | list[int] | None = None,
     ) -> None:
-        """Replace all columns at once; the caller keeps them sorted, disjoint and of equal length."""
+        """Replace all columns at once; the caller keeps them sorted, disjoint and of equal length.
+
+        Without ``nr_samples`` nothing is known to stand behind the numbers.
+        """
         self.start = np.asarray(start, np.uint64)
         self.end = np.asarray(end, np.uint64)
         self.nr_accesses = np.asarray(nr_accesses, np.uint32)
         self.last_nr_accesses = np.asarray(last_nr_accesses, np.uint32)
         self.age = np.asarray(age, np.uint32)
         self.sampling_addr = self.start.copy() if sampling_addr is None else np.asarray(sampling_addr, np.uint64)
+        self.nr_samples = (
+            np.zeros(len(self.start), np.uint32) if nr_samples is None else np.asarray(nr_samples, np.uint32)
+        )
 
     def assign_rows(self, rows: Sequence[Region]) -> None:
         """Replace all columns by rows, which the caller keeps sorted and disjoint."""
@@ -146,6 +166,7 @@ class Regions:
             [r.last_nr_accesses for r in rows],
             [r.age for r in rows],
             [r.sampling_addr for r in rows],
+            [r.nr_samples for r in rows],
         )
 
     def __len__(self) -> int:
@@ -159,6 +180,7 @@ class Regions:
             int(self.age[index]),
             int(self.last_nr_accesses[index]),
             int(self.sampling_addr[index]),
+            int(self.nr_samples[index]),
         )
 
     def __iter__(self) -> Iterator[Region]:
@@ -191,6 +213,7 @@ class Regions:
             self.last_nr_accesses.copy(),
             self.age.copy(),
             self.sampling_addr.copy(),
+            self.nr_samples.copy(),
         )
         return new
 
@@ -203,3 +226,20 @@ class Regions:
         offset = (rng.random(len(self.start)) * (self.end - self.start)).astype(np.uint64)
         self.sampling_addr = self.start + offset
         return self.sampling_addr
+
+    def pick_sampling_blocks(self, rng: np.random.Generator, nr_pages: int) -> tuple[Addrs, Addrs]:
+        """Choose one block of pages in each region: the one that an evenly chosen address lies in.
+
+        Blocks are aligned to their size and cut at the bounds of their region, so that no check looks at a
+        neighbour's memory. The address itself is kept as ``sampling_addr``.
+
+        Args:
+            rng: Chance.
+            nr_pages: Pages of a block, a power of two.
+
+        Returns:
+            First address and end of each block, uint64. Bytes.
+        """
+        sz_block = np.uint64(nr_pages * PAGE_SIZE)
+        first = self.pick_sampling_addrs(rng) // sz_block * sz_block
+        return np.maximum(first, self.start), np.minimum(first + sz_block, self.end)

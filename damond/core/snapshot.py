@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from damond.core.budget import BudgetUse
 from damond.core.regions import Addrs, Counts
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
@@ -47,6 +48,7 @@ class TargetSnapshot:
         size: uint64. Bytes.
         nr_accesses: uint32, samples of the window in which the region was found accessed.
         age: uint32, aggregations for which the access frequency has been about the same.
+        nr_samples: uint32, samples that stand behind this; see :class:`damond.core.Regions`. Zeros if not given.
     """
 
     id: int
@@ -55,6 +57,11 @@ class TargetSnapshot:
     size: Addrs
     nr_accesses: Counts
     age: Counts
+    nr_samples: Counts = field(default_factory=lambda: np.zeros(0, np.uint32))
+
+    def __post_init__(self) -> None:
+        if not len(self.nr_samples):
+            object.__setattr__(self, "nr_samples", np.zeros(len(self.start), np.uint32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +80,13 @@ class Snapshot:
         max_nr_regions: Greatest number of regions.
         max_nr_accesses: Samples in this window: what ``nr_accesses`` is to be compared with.
         granularity: Bytes that one check looks at; 0 is the whole mapping.
-        checks: Access checks made in the window.
-        unknown: How many of them could say nothing (the page could not be marked): counted as no access.
-        cpu_us: CPU time of the worker in the window. Microseconds.
+        checks: Pages looked at in the window.
+        unknown: Of how many of them nothing could be said (the page could not be marked): counted as no access.
+        cpu_us: CPU time of the worker since the snapshot before, its publication included. Microseconds.
         overruns: Samples in the window that began late.
         partial: The monitoring ended before the window was full.
         targets: What was found, per target.
+        budget: What the context may cost and does, and what was done to keep it so; None without a budget.
         origin: Where it came from, if it came over the stream.
     """
 
@@ -94,11 +102,12 @@ class Snapshot:
     max_nr_accesses: int
     granularity: int
     checks: int
-    unknown: int
+    unknown: int = 0
     cpu_us: int
     overruns: int
     partial: bool
     targets: tuple[TargetSnapshot, ...]
+    budget: BudgetUse | None = None
     origin: Origin | None = None
 
     @property
@@ -168,9 +177,10 @@ class Summary:
         idle_ms: Percentile of memory (by bytes) -> for how long it has been idle; negative: for how long it has
             been accessed at about the same rate. Milliseconds.
         nr_regions: Regions of all targets.
-        checks_per_s: Access checks per second.
+        checks_per_s: Pages looked at per second.
         cpu_fraction: CPU time of the worker per time, 0.01 = 1 % of one CPU.
         memory: The memory of the processes behind the targets, as far as it is known.
+        budget: As in the newest snapshot.
         origin: Where it came from, if it came over the stream.
     """
 
@@ -184,6 +194,7 @@ class Summary:
     checks_per_s: float
     cpu_fraction: float
     memory: tuple[ProcessMemory, ...] = ()
+    budget: BudgetUse | None = None
     origin: Origin | None = None
 
 
@@ -204,6 +215,7 @@ def summarize(snapshot: Snapshot) -> Summary:
         nr_regions=snapshot.nr_regions,
         checks_per_s=snapshot.checks * USEC_PER_SEC / span_us,
         cpu_fraction=snapshot.cpu_us / span_us,
+        budget=snapshot.budget,
     )
 
 

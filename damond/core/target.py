@@ -18,11 +18,13 @@ class Target:
             ``vaddr``, a number for others.
         regions: The regions, sorted by address.
         pid: The process behind the target, or None where the target is no process.
+        found: It was not named, but found by what it is: it may have ended since, which is no error.
     """
 
     id: int
     regions: Regions = field(default_factory=Regions)
     pid: int | None = None
+    found: bool = False
 
     def set_ranges(self, ranges: Iterable[AddrRange | tuple[int, int]]) -> None:
         """Start over with these ranges as regions; counters and ages are zero."""

@@ -14,7 +14,9 @@ NO_PID: Final = -1
 """The pid of a target that is no process, in columns."""
 
 PER_SNAPSHOT: Final = tuple(
-    name for name in Snapshot.__dataclass_fields__ if name not in ("context", "primitive", "targets", "origin")
+    name
+    for name in Snapshot.__dataclass_fields__
+    if name not in ("context", "primitive", "targets", "budget", "origin")
 )
 PER_ORIGIN: Final = tuple(name for name in Origin.__dataclass_fields__ if name != "host")
 

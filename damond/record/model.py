@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from damond.core import Mapping
+from damond.core import Mapping as Mapping  # noqa: PLC0414 - a part of what a record holds
 
 GapReason = Literal["lost", "restarted", "silent", "clock", "damaged"]
 

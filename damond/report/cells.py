@@ -65,7 +65,8 @@ class Cells:
     @property
     def monitored(self) -> Bools:
         """Whether the cell was monitored at any time."""
-        return np.any(self.raster.monitored > 0, axis=0)
+        found: Bools = np.any(self.raster.monitored, axis=0)
+        return found
 
     @property
     def heat(self) -> Floats:

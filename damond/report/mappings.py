@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ _GATES: Final = (b"[vsyscall]", b"[vectors]")
 """Shown in maps, and no mapping of the process (get_gate_vma, arch/x86 and arch/arm, Linux 6.12)."""
 
 _DELETED: Final = " (deleted)"
+
+MAX_FACTOR: Final = 2.0
+"""How many times hotter a region may be taken to be because of its holes: from here on hardly a sample hit memory."""
 
 ANONYMOUS: Final = "anonymous"
 SHARED: Final = "shared memory"
@@ -77,15 +80,16 @@ class Mappings:
         return cls(np.array(start, np.uint64), np.array(end, np.uint64), np.array(code, np.intp), tuple(known))
 
     def cut(self, target: TargetSnapshot) -> TargetSnapshot:
-        """Leave of each region what is mapped: none, one or several pieces, with the region's counts.
+        """Leave of each region what is mapped: none, one or several pieces, with its age.
 
-        A sample that hit a hole found no access, so what is left of a region with holes looks colder than it is.
+        Accesses are those of the region as :func:`unmixed` has them.
         """
         cut = self.pieces(target.start, target.start + target.size)
         if cut is None:
             return target
-        accesses, age = target.nr_accesses[cut.region], target.age[cut.region]
-        return replace(target, start=cut.start, size=cut.end - cut.start, nr_accesses=accesses, age=age)
+        size = cut.end - cut.start
+        accesses = np.rint(unmixed(target.nr_accesses, cut.region, size, target.size)).astype(np.uint32)
+        return replace(target, start=cut.start, size=size, nr_accesses=accesses, age=target.age[cut.region])
 
     def pieces(self, start: Addrs, end: Addrs) -> Pieces | None:
         """Say what of some ranges is mapped, range by range; None if all of all ranges is."""
@@ -99,6 +103,10 @@ class Mappings:
         return Pieces(
             region, np.maximum(start[region], mapped_start[piece]), np.minimum(end[region], mapped_end[piece])
         )
+
+    def holds(self, target: TargetSnapshot) -> bool:
+        """Say whether anything of a target is mapped."""
+        return bool(len(self.cut(target).start))
 
     def name(self, start: int, end: int) -> str:
         """Name what is in a range: "" is nothing, ``libc.so.6`` half of it or more, ``libc.so.6 +7`` less."""
@@ -148,11 +156,33 @@ class MapsOverTime:
         return {each: self.between(each, before_ns, before_ns)[0][1] for each, known in self.versions.items() if known}
 
 
+def unmixed(values: NDArray[Any], region: NDArray[np.intp], size: Addrs, region_size: Addrs) -> NDArray[np.float64]:
+    """Put what samples found in whole regions down to the pieces of them that are mapped.
+
+    A sample that hit a hole found no access, so a region of which two thirds are mapped was found accessed in two
+    thirds of the samples at most: what was counted is divided by that share. (Size times accesses, as in sums over
+    memory, is the same before and after.) Of a region that is hardly mapped only few samples say anything: they are
+    not taken for more than twice what they are, so that one hit does not make it hot.
+
+    Args:
+        values: Of each region: accesses, or heat.
+        region: Row of the region that each piece belongs to.
+        size: Bytes of each piece.
+        region_size: Bytes of each region.
+    """
+    mapped = np.bincount(region, size.astype(np.float64), minlength=len(region_size))
+    factor = region_size / np.maximum(mapped, region_size / MAX_FACTOR)
+    result: NDArray[np.float64] = values[region] * factor[region]
+    return result
+
+
 def cut(snapshot: Snapshot, maps: MapsByTarget) -> Snapshot:
     """Leave of every target what is mapped; one whose mappings are not known stays whole."""
     if not maps:
         return snapshot
-    targets = (maps[each.id].cut(each) if each.id in maps else each for each in snapshot.targets)
+    most = np.uint32(snapshot.max_nr_accesses)
+    cuts = (maps[each.id].cut(each) if each.id in maps else each for each in snapshot.targets)
+    targets = (replace(each, nr_accesses=np.minimum(each.nr_accesses, most)) for each in cuts)
     return replace(snapshot, targets=tuple(targets))
 
 

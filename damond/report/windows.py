@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from damond.core.regions import Addrs, Counts
 from damond.record.columns import Block
-from damond.report.mappings import Mappings, MapsOverTime
+from damond.report.mappings import Mappings, MapsOverTime, unmixed
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -67,9 +67,22 @@ class TargetRegions:
         return replace(self, **{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
     def cut(self, mappings: Mappings) -> Self:
-        """Leave of each region what is mapped."""
-        pieces = mappings.pieces(self.start, self.end)
-        return self if pieces is None else replace(self.take(pieces.region), start=pieces.start, end=pieces.end)
+        """Leave of each region what is mapped, as :meth:`damond.report.Mappings.cut` does."""
+        cut = mappings.pieces(self.start, self.end)
+        if cut is None:
+            return self
+        pieces = self.take(cut.region)
+        found = np.rint(unmixed(self.nr_accesses, cut.region, cut.end - cut.start, self.end - self.start))
+        some = pieces.heat > 0  # no more accesses than samples
+        found[some] = np.minimum(found[some], np.rint(pieces.nr_accesses[some] / pieces.heat[some]))
+        share = np.divide(found, pieces.nr_accesses, out=np.ones(len(found)), where=pieces.nr_accesses > 0)
+        return replace(
+            pieces,
+            start=cut.start,
+            end=cut.end,
+            heat=np.minimum(pieces.heat * share, 1.0),
+            nr_accesses=found.astype(self.nr_accesses.dtype),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -1,67 +1,72 @@
 """The configuration file: TOML, checked as a whole before anything starts."""
 
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
-from damond.core import Attrs
-from damond.core.context import check_name
-from damond.errors import ConfigError, DamondError, nearest
-from damond.plugin import Registry, parse_options
+from damond.core import IntervalsGoal
+from damond.core.attrs import Attrs, attrs_problems
+from damond.errors import ConfigError, DamondError, UnknownNameError, UsageError, nearest
+from damond.plugin import Registry
+from damond.service import config_files
+from damond.service.checks import context_problems
+from damond.service.config_files import Files, Place
+from damond.service.pace import ATTRS, DEFAULT_MAX_CPU, AttrsTable, MaxChecks, MaxCpu, PaceTable, pace
 from damond.service.selector import Selector
 from damond.service.spec import ContextSpec, TargetSpec
-from damond.units import parse_interval
-
-ATTRS: Final = tuple(Attrs.__dataclass_fields__)
 
 _Pid = Annotated[int, Field(gt=0, le=2**22)]  # PID_MAX_LIMIT, include/linux/threads.h
-_Interval = Annotated[int, BeforeValidator(parse_interval)]
+_Path = Annotated[Path, Strict(strict=False)]  # TOML has texts
+
+_WORDS: Final = {
+    **dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), "must be a table"),
+    "list_type": "must be a list, [...]",
+    "string_type": "must be a text in quotes",
+    "path_type": "must be a text in quotes: a path",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+}
+"""What pydantic says in the words of Python: error type -> in those of TOML."""
+
+_HINT: Final = (
+    "nothing has been changed; mend what is listed: the damond.toml that comes with damond explains every key"
+)
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class AttrsTable(_Table):
-    """Attributes as the file has them; intervals are texts such as ``"5ms"`` or microseconds."""
-
-    sample_interval: _Interval | None = None
-    aggr_interval: _Interval | None = None
-    primitive_update_interval: _Interval | None = None
-    min_nr_regions: int | None = None
-    max_nr_regions: int | None = None
-
-    def given(self) -> dict[str, int]:
-        """Return the attributes that were given."""
-        return {name: getattr(self, name) for name in ATTRS if getattr(self, name) is not None}
-
-
-class ContextTable(AttrsTable):
+class ContextTable(PaceTable):
     """One ``[context.NAME]``."""
 
     primitive: str = "auto"
     pid: _Pid | None = None
-    pids: list[_Pid] = []
-    targets: list[Annotated[int, Field(ge=0, lt=2**63)]] = []
+    pids: list[_Pid] = Field(default_factory=list)
+    targets: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(default_factory=list)
     select: Selector | None = None
     children: bool = False
-    command: list[str] = []
+    command: list[str] = Field(default_factory=list)
     autostart: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
-    def spec(self, name: str, defaults: Mapping[str, int]) -> ContextSpec:
+    def spec(self, name: str, defaults: PaceTable) -> ContextSpec:
         """Make what a worker needs."""
         ids = ([] if self.pid is None else [self.pid]) + self.pids + self.targets
         return ContextSpec(
             name=name,
             primitive=self.primitive,
             options=self.options,
-            attrs={**defaults, **self.given()},
+            **pace(self, defaults),
             targets=tuple(map(TargetSpec, dict.fromkeys(ids))),
             seed=self.seed,
             select=None if self.select is None else self.select.model_dump(exclude_none=True, by_alias=True),
@@ -75,16 +80,12 @@ class ContextTable(AttrsTable):
 class ServiceTable(_Table):
     """``[service]``."""
 
-    runtime_dir: Path | None = None
+    runtime_dir: _Path | None = None
     user: str | None = None
     group: str | None = None
     plugins: list[str] | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _group_needs_user(self) -> "ServiceTable":
-        if self.group and not self.user:
-            raise ValueError("group needs user: the supervisor becomes both")
-        return self
+    max_cpu: MaxCpu = DEFAULT_MAX_CPU
+    max_checks_per_s: MaxChecks = None
 
 
 class RemoteTable(_Table):
@@ -92,16 +93,8 @@ class RemoteTable(_Table):
 
     stream: str | None = Field(default=None, pattern="^tcp://")
     query: str | None = Field(default=None, pattern="^tcp://")
-    key: Path | None = None
-    authorized: Path | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _never_in_the_clear(self) -> "RemoteTable":
-        if (self.stream or self.query) and not (self.key and self.authorized):
-            raise ValueError(
-                "tcp needs key (the supervisor's secret key) and authorized (a directory of clients' keys)"
-            )
-        return self
+    key: _Path | None = None
+    authorized: _Path | None = None
 
 
 class Config(_Table):
@@ -109,61 +102,20 @@ class Config(_Table):
 
     service: ServiceTable = ServiceTable()
     remote: RemoteTable = RemoteTable()
-    defaults: AttrsTable = AttrsTable()
+    defaults: PaceTable = PaceTable()
     context: dict[str, ContextTable] = {}
 
     def specs(self, *, autostart_only: bool = False) -> list[ContextSpec]:
         """List the contexts, in the order of the file."""
         return [
-            table.spec(name, self.defaults.given())
+            table.spec(name, self.defaults)
             for name, table in self.context.items()
             if table.autostart or not autostart_only
         ]
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Read a configuration file and what lies in ``conf.d/*.toml`` beside it, as one table.
-
-    Files of conf.d come in the order of their names; a context or a key that is there already is an error.
-
-    Raises:
-        ConfigError: A file is missing or no TOML, or two say the same.
-    """
-    table = _read_one(path)
-    problems: list[str] = []
-    for extra in sorted((path.parent / "conf.d").glob("*.toml")):
-        problems += [f"{extra}: {each} is given twice" for each in _merge(table, _read_one(extra))]
-    if problems:
-        raise ConfigError(f"{path}: {_counted(problems)}", problems)
-    return table
-
-
-def _read_one(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint="name another with --config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}", hint="see https://toml.io for the syntax") from error
-
-
-def _merge(into: dict[str, Any], extra: Mapping[str, Any], where: str = "") -> Iterable[str]:
-    """Add one table to another; yield what both have, other than the tables of the first two levels."""
-    for key, value in extra.items():
-        if key in into and isinstance(into[key], dict) and isinstance(value, dict) and not where:
-            yield from _merge(into[key], value, f"{key}.")
-        elif key in into:
-            yield f"{where}{key}"
-        else:
-            into[key] = value
-
-
-def _counted(problems: Sequence[str]) -> str:
-    return f"{len(problems)} problem{'s'[: len(problems) > 1]}"
-
-
 def load(path: Path, registry: Registry | None = None) -> Config:
-    """Read a configuration and check it as a whole.
+    """Read a configuration, with what lies in ``conf.d`` beside it, and check it as a whole.
 
     Args:
         path: The file.
@@ -172,8 +124,8 @@ def load(path: Path, registry: Registry | None = None) -> Config:
     Raises:
         ConfigError: It is missing, no TOML, or wrong; every problem is listed.
     """
-    table = read(path)
-    return parse(table, registry or Registry(allowed=_allowed(table)), str(path))
+    files = config_files.read(path)
+    return _check(files, registry or Registry(allowed=_allowed(files.table)), str(path))
 
 
 def _allowed(table: Mapping[str, Any]) -> list[str] | None:
@@ -188,58 +140,91 @@ def parse(table: Mapping[str, Any], registry: Registry, where: str) -> Config:
     Raises:
         ConfigError: Something is wrong; every problem is listed.
     """
-    problems: list[str] = []
+    return _check(Files(table=dict(table)), registry, where)
+
+
+def _check(files: Files, registry: Registry, where: str) -> Config:
+    problems = list(files.problems)
     config: Config | None = None
     try:
-        config = Config.model_validate(table)
+        config = Config.model_validate(files.table)
     except pydantic.ValidationError as error:
-        problems += explain(error, Config)
-    contexts = table.get("context", {})
-    if isinstance(contexts, Mapping):
-        for name, each in contexts.items():
-            problems += _context_problems(name, each, config, registry)
+        problems += [files.prefix(place) + words for place, words in _findings(error, Config)]
+    problems += [
+        f"{files.prefix(place)}{'.'.join(place)}: {error}" for place, error in _own_findings(files.table, registry)
+    ]
     if config is None or problems:
-        raise ConfigError(f"{where}: {_counted(problems)}", problems)
+        counted = f"{len(problems)} problem{'s'[: len(problems) > 1]}"
+        raise ConfigError(f"{where}: {counted}", problems, hint=_HINT)
     return config
 
 
-def _context_problems(name: str, table: Any, config: Config | None, registry: Registry) -> Iterable[str]:
-    """List what pydantic can't know: names, plugins, their options, attributes that contradict each other."""
-    if not isinstance(table, Mapping):
+def _own_findings(table: Mapping[str, Any], registry: Registry) -> Iterator[tuple[tuple[str, ...], DamondError]]:
+    """List what pydantic can't know, or does not look at while something else is wrong; with where it is."""
+    sections = {name: each for name, each in table.items() if isinstance(each, Mapping)}
+    service, remote = sections.get("service", {}), sections.get("remote", {})
+    if service.get("group") and not service.get("user"):
+        yield ("service",), UsageError("group needs user", hint="the supervisor becomes both: give user too")
+    if (remote.get("stream") or remote.get("query")) and not (remote.get("key") and remote.get("authorized")):
+        hint = "give key (the supervisor's secret key) and authorized (a directory of clients' keys): damond keys"
+        yield ("remote",), UsageError("nothing goes over the network without keys", hint=hint)
+    known = {each.name for each in registry.reports}
+    for plugin in _allowed(table) or ():
+        if plugin not in known:
+            yield ("service", "plugins"), UnknownNameError("plugin", str(plugin), known)
+    defaults = _readable_attrs(sections.get("defaults", {}))
+    told = {}
+    for error in attrs_problems(defaults):
+        told[str(error)] = error
+        yield ("defaults",), error
+    for name, each in sections.get("context", {}).items():
+        if isinstance(each, Mapping):
+            attrs = {**defaults, **_readable_attrs(each)}
+            found = context_problems(name, each, attrs, registry)
+            yield from ((("context", name), error) for error in found if str(error) not in told)
+            yield from ((("context", name), error) for error in _goal_problems(each, attrs))
+
+
+def _goal_problems(table: Mapping[str, Any], attrs: Mapping[str, int]) -> Iterator[DamondError]:
+    """Say whether a goal contradicts the intervals beside it; faults of either by itself are told elsewhere."""
+    given = {key: value for key, value in table.items() if key in (*ATTRS, "intervals_goal")}
+    try:
+        own, chosen = PaceTable.model_validate(given), Attrs.fitting(attrs)
+    except (pydantic.ValidationError, DamondError):
         return
-    where = f"context.{name}"
-    primitive, options = table.get("primitive", "auto"), table.get("options", {})
-    try:
-        check_name(name)
-    except DamondError as error:
-        yield f"{where}: {error}"
-    if isinstance(primitive, str) and primitive != "auto" and isinstance(options, Mapping):
+    if isinstance(own.intervals_goal, IntervalsGoal) and own.sample_interval is not None:
         try:
-            parse_options(primitive, registry.primitive(primitive).Options, options)
+            own.intervals_goal.check(chosen)
         except DamondError as error:
-            yield f"{where}: {error}"
-    # By itself, so that a fault elsewhere in the file hides nothing of this one.
-    given = {key: value for key, value in table.items() if key in ATTRS}
-    defaults = {} if config is None else config.defaults.given()
-    try:
-        Attrs(**{**defaults, **AttrsTable.model_validate(given).given()})  # type: ignore[arg-type]
-    except DamondError as error:
-        yield f"{where}: {error}"
-    except pydantic.ValidationError:
-        return  # told by the check of the whole
+            yield error
+
+
+def _readable_attrs(table: Mapping[str, Any]) -> dict[str, int]:
+    """Read those attributes of a table that can be read, each by itself."""
+    found: dict[str, int] = {}
+    for name in ATTRS:
+        if name in table:
+            with contextlib.suppress(pydantic.ValidationError):  # told by the check of the whole
+                found |= AttrsTable.model_validate({name: table[name]}).given()
+    return found
 
 
 def explain(error: pydantic.ValidationError, model: type[BaseModel]) -> list[str]:
     """Put pydantic's findings into words of ours: where, what, and the nearest known key."""
-    rows = []
+    return [words for _, words in _findings(error, model)]
+
+
+def _findings(error: pydantic.ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
     for each in error.errors():
         where = ".".join(str(part) for part in each["loc"]) or "top level"
         if each["type"] == "extra_forbidden":
             *parents, key = each["loc"]
-            rows.append(f"{where}: unknown key {key!r} ({nearest(str(key), _keys(model, parents))})")
+            yield each["loc"], f"{where}: unknown key {key!r} ({nearest(str(key), _keys(model, parents))})"
+        elif each["type"] == "missing":
+            yield each["loc"], f"{where} must be given"
         else:
-            rows.append(f"{where} = {each['input']!r}: {each['msg'].removeprefix('Value error, ')}")
-    return rows
+            words = _WORDS.get(each["type"]) or each["msg"].removeprefix("Value error, ")
+            yield each["loc"], f"{where} = {_short.repr(each['input'])}: {words}"
 
 
 def _keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
@@ -247,7 +232,7 @@ def _keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "service": ServiceTable,
         "remote": RemoteTable,
-        "defaults": AttrsTable,
+        "defaults": PaceTable,
         "context": ContextTable,
     }
     for part in path:

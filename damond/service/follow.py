@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from damond.errors import DamondError, UsageError
 from damond.service.managed import ManagedContext
-from damond.service.selector import Selector, find, scan
+from damond.service.processes import Processes
+from damond.service.selector import Selector, find
 from damond.service.spec import ContextSpec, TargetSpec
 
 _log = logging.getLogger(__name__)
@@ -22,11 +23,6 @@ _log = logging.getLogger(__name__)
 FOLLOW_EVERY_S: Final = 1.0
 """Time between two looks at the processes of the machine; one look serves all contexts."""
 _COMMAND_GRACE_S: Final = 5.0
-
-
-def follows(spec: ContextSpec) -> bool:
-    """Whether the targets of a context change by themselves."""
-    return spec.select is not None or spec.children
 
 
 def choose(
@@ -37,35 +33,59 @@ def choose(
     ours: Iterable[int],
 ) -> list[int]:
     """List the pids of a context now: those that were given, those that it selects, and with children what is known."""
-    selector = None if spec.select is None else Selector.model_validate(spec.select)
     roots = {*roots, *(known if spec.children else ())}
-    return find(processes, selector, roots=roots, children=spec.children, ours=set(ours))
+    return find(processes, _selector(spec), roots=roots, children=spec.children, ours=set(ours))
 
 
-async def with_targets(spec: ContextSpec, ours: Iterable[int]) -> ContextSpec:
-    """Fill in the targets that a context that is about to start has."""
-    if not follows(spec):
+def _selector(spec: ContextSpec) -> Selector | None:
+    return None if spec.select is None else Selector.model_validate(spec.select)
+
+
+async def _scan(processes: Processes, specs: Iterable[ContextSpec]) -> list[dict[str, Any]]:
+    selectors = [selector for spec in specs if (selector := _selector(spec)) is not None]
+    return await processes.scan(executables=any(each.mentions_exe for each in selectors))
+
+
+async def with_targets(spec: ContextSpec, processes: Processes, ours: Iterable[int]) -> ContextSpec:
+    """Fill in the targets that a context that is about to start has.
+
+    Raises:
+        WorkerFailedError: The launcher does not answer.
+    """
+    if not spec.follows:
         return spec
-    processes = await asyncio.to_thread(scan)
+    rows = await _scan(processes, [spec])
     given = [each.id for each in spec.targets]
-    found = choose(spec, processes, given, (), ours)
-    # A pid that was named and is not there is for the worker to refuse.
-    return replace(spec, targets=tuple(map(TargetSpec, dict.fromkeys([*given, *found]))))
+    found = choose(spec, rows, given, (), ours)
+    more = [TargetSpec(each, found=True) for each in found if each not in given]
+    return replace(spec, targets=(*spec.targets, *more))
 
 
-async def follow(contexts: Iterable[ManagedContext], ours: Iterable[int]) -> None:
-    """Bring the targets of running contexts up to date."""
-    running = [each for each in contexts if each.state == "running" and not each.paused and follows(each.spec)]
+async def follow(contexts: Iterable[ManagedContext], processes: Processes, ours: Iterable[int]) -> None:
+    """Bring the targets of running contexts up to date.
+
+    Raises:
+        OSError: There are no descriptors left.
+        WorkerFailedError: The launcher does not answer.
+    """
+    running = [each for each in contexts if each.state == "running" and not each.paused and each.spec.follows]
     if not running:
         return
-    processes = await asyncio.to_thread(scan)
+    rows = await _scan(processes, [each.spec for each in running])
     for each in running:
-        ids = choose(each.spec, processes, each.roots, each.target_ids, ours)
+        ids = choose(each.spec, rows, each.roots, each.target_ids, ours)
         if set(ids) != set(each.target_ids) and each.state == "running":
-            gone, new = set(each.target_ids) - set(ids), set(ids) - set(each.target_ids)
-            _log.info("%s: targets: %s new, %s gone", each.spec.name, sorted(new) or "none", sorted(gone) or "none")
-            with contextlib.suppress(DamondError):  # told in status: the worker has ended or hangs
-                await each.retarget(ids)
+            await _retarget(each, ids)
+
+
+async def _retarget(context: ManagedContext, ids: list[int]) -> None:
+    try:
+        await context.retarget(ids, "selected", found=True)
+    except UsageError as error:
+        _log.warning("%s: targets stay as they are: %s", context.spec.name, error)
+        context.target_ids = ids  # said once: the primitive would say the same again
+    except DamondError as error:
+        _log.debug("%s: %s", context.spec.name, error)  # told in status: the worker has ended or hangs
 
 
 _PR_SET_PDEATHSIG: Final = 1

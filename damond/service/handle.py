@@ -29,6 +29,7 @@ class WorkerHandle:
         pid: Process id, once it has been forked.
         status: Exit status, once it has ended: below zero the number of the signal that ended it.
         refusal: Why it could not even be forked; empty if it was.
+        unreaped: It has ended, and its parent, which is stopped, can't say how.
         stderr: The last lines that it wrote to its standard error.
         exited: Set once it has ended and everything that it reported has been read.
     """
@@ -46,6 +47,7 @@ class WorkerHandle:
         self.pid: int | None = None
         self.status: int | None = None
         self.refusal = ""
+        self.unreaped = False
         self.stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self.exited = asyncio.Event()
         self._link = link
@@ -63,7 +65,7 @@ class WorkerHandle:
     @property
     def is_alive(self) -> bool:
         """Whether it has no exit status."""
-        return self.status is None
+        return self.status is None and not self.unreaped
 
     def stop(self) -> None:
         """Ask for a clean stop."""
@@ -83,8 +85,11 @@ class WorkerHandle:
             except BlockingIOError:
                 _log.warning("%s: the worker does not read its link", self.name)
 
-    def ended(self, status: int) -> None:
-        """Take note of the exit status; read what the worker left behind."""
+    def ended(self, status: int | None) -> None:
+        """Take note of the exit status, or that it can't be known yet; read what the worker left behind."""
+        if self.exited.is_set():  # told before: by our own look, or given up
+            self.status = status if self.status is None else self.status
+            return
         while self._link.fileno() >= 0 and self._read_link():
             pass
         if self._link.fileno() >= 0:  # a process that a plugin has forked holds the other end
@@ -92,7 +97,7 @@ class WorkerHandle:
         if self._stderr_fd >= 0:
             self._read_stderr()
             self._close_stderr()
-        self.status = status
+        self.status, self.unreaped = status, status is None
         self.exited.set()
         self._on_exit(self)
 
@@ -101,7 +106,7 @@ class WorkerHandle:
         if self.refusal:
             return f"could not be forked: {self.refusal}"
         if self.status is None:
-            return "alive"
+            return "ended, its parent is stopped and can't say how" if self.unreaped else "alive"
         if self.status < 0:
             return f"killed by {signal.Signals(-self.status).name}"
         return f"exit status {self.status}"

@@ -15,7 +15,7 @@ from damond.stream.publisher import Publisher
 
 _log = logging.getLogger(__name__)
 
-_SNDHWM: Final = 256
+SNDHWM: Final = 256
 """Messages that may wait for one subscriber: half a second of 50 contexts at 10 Hz. What is more is lost to that
 subscriber alone; its client library tells it."""
 _RCVHWM: Final = 256
@@ -24,6 +24,9 @@ _REPLAY_BYTES: Final = 32 * 1024 * 1024
 
 MAX_SUBSCRIPTION_SZ: Final = 1024
 """Bytes of the largest subscription: a topic has at most 82. Who sends more is disconnected."""
+_FOR_WORKERS: Final = 0b01
+_FOR_READERS: Final = 0b10
+"""I/O threads: whoever floods the stream with connections must not make workers look late."""
 _NR_FRAMES: Final = 3
 _SNAPSHOT: Final = b".snapshot"
 
@@ -78,14 +81,19 @@ class Hub:
     would go on to every worker: a member of the group could keep privileged workers busy with them. Here all that
     subscribers send ends at PUB.
 
+    Args:
+        endpoints: Where the sockets are.
+        host: Name of this machine.
+        welcome: What every subscriber is told when it is connected.
+
     Attributes:
         newest: Topic -> frames of its newest message.
         last_snapshot_s: Context -> when its last snapshot went through, by the monotonic clock.
         drops: What can be known of losses, see :class:`Drops`.
     """
 
-    def __init__(self, endpoints: Endpoints, host: str) -> None:
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+    def __init__(self, endpoints: Endpoints, host: str, welcome: bytes) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=2)
         self._host = host
         self._workers_endpoint = endpoints.workers
         self.newest: dict[bytes, Frames] = {}
@@ -96,12 +104,15 @@ class Hub:
         sub = self._context.socket(zmq.SUB)
         sub.setsockopt(zmq.LINGER, 0)
         sub.setsockopt(zmq.RCVHWM, _RCVHWM)
+        sub.setsockopt(zmq.AFFINITY, _FOR_WORKERS)
         sub.setsockopt(zmq.SUBSCRIBE, b"")  # all topics: the newest is kept whether anybody listens or not
         sub.bind(endpoints.workers)
         pub = self._context.socket(zmq.PUB)
         pub.setsockopt(zmq.LINGER, 0)
-        pub.setsockopt(zmq.SNDHWM, _SNDHWM)
+        pub.setsockopt(zmq.SNDHWM, SNDHWM)
+        pub.setsockopt(zmq.AFFINITY, _FOR_READERS)
         pub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SZ)
+        pub.setsockopt(zmq.XPUB_WELCOME_MSG, welcome)  # PUB takes it too: pub_t is an xpub_t (libzmq 4.3.5, pub.hpp)
         pub.bind(endpoints.stream)
         capture = self._context.socket(zmq.PUB)  # drops, and never stalls the proxy
         capture.setsockopt(zmq.LINGER, 0)

@@ -1,25 +1,26 @@
 """The launcher as the supervisor sees it: starts workers, and tells of their ends."""
 
 import asyncio
-import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from damond.errors import UsageError, WorkerFailedError
 from damond.service.handle import WorkerHandle
 from damond.service.link import Link, LinkClosedError, close_all
+from damond.service.privileges import STOPPED, describe
+from damond.service.spawn import spawn, wait_ended
 from damond.service.spec import ContextSpec
 from damond.stream.endpoints import Endpoints
 
 _log = logging.getLogger(__name__)
 
-_END_LIMIT_S: Final = 10.0
-"""How long the launcher may take to end, before it is sent SIGKILL: twice what it gives the workers (launcher.py)."""
+_ANSWER_LIMIT_S: Final = 5.0
+"""How long the launcher may take to fork, or to answer; it takes milliseconds."""
+_MAX_PIDS: Final = 256
+"""Processes that are asked about at once: so that the answer fits into a message of the link."""
 
 
 class LauncherProcess:
@@ -45,10 +46,11 @@ class LauncherProcess:
         }
         self._handles: dict[int, WorkerHandle] = {}
         self._forking: list[WorkerHandle] = []
+        self._asking: list[asyncio.Future[dict[int, bytes]]] = []
 
     async def __aenter__(self) -> Self:
         self._link, other = Link.pair()
-        self._process = _spawn(other, self._settings)
+        self._process = spawn(other, self._settings)
         other.close()
         self._link.set_nonblocking()
         asyncio.get_running_loop().add_reader(self._link.fileno(), self._hear)
@@ -58,12 +60,17 @@ class LauncherProcess:
         if not self.lost.is_set():
             asyncio.get_running_loop().remove_reader(self._link.fileno())
         self._link.close()
-        await _wait_ended(self._process)
+        await wait_ended(self._process)
 
     @property
     def pid(self) -> int:
         """Process id."""
         return self._process.pid
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it (SIGSTOP, a debugger): nothing is started or ended by force meanwhile."""
+        return describe(self.pid).get("state") in STOPPED
 
     def fork(
         self,
@@ -90,6 +97,7 @@ class LauncherProcess:
             message = {"kind": "start", "spec": spec.to_map(), "endpoint": self._endpoint}
             self._link.send(message, [theirs.fileno(), stderr_write])
             self._forking.append(handle)
+            asyncio.get_running_loop().call_later(_ANSWER_LIMIT_S, self._give_up, handle)
         except (LinkClosedError, OSError, ValueError) as error:
             handle.ended(-signal.SIGKILL)
             if isinstance(error, ValueError):
@@ -108,12 +116,50 @@ class LauncherProcess:
         """Send a signal to a worker; one that has ended gets none."""
         if handle.pid is None or not handle.is_alive:
             return
+        self._signal(handle.pid, int(signum))
+
+    def _signal(self, pid: int, signum: int) -> None:
         try:
-            self._link.send({"kind": "signal", "pid": handle.pid, "signum": int(signum)})
+            self._link.send({"kind": "signal", "pid": pid, "signum": signum})
         except LinkClosedError:
             self._lose()
         except BlockingIOError:
-            _log.error("%s: the launcher takes no requests; the worker gets no %s", handle.name, signum.name)
+            _log.error("the launcher takes no requests; worker %d gets no %s", pid, signal.Signals(signum).name)
+
+    def _give_up(self, handle: WorkerHandle) -> None:
+        """End the wait for a launcher that does not fork; what it forks later is killed then."""
+        if handle in self._forking and handle.is_alive:
+            handle.refusal = f"the launcher (pid {self.pid}) does not answer"
+            handle.ended(os.EX_UNAVAILABLE)
+
+    async def executables(self, pids: Sequence[int]) -> dict[int, bytes]:
+        """Ask for the paths of executables, which only the launcher may be permitted to see.
+
+        Args:
+            pids: Processes.
+
+        Returns:
+            Pid -> path, of those that it could read.
+
+        Raises:
+            WorkerFailedError: It does not answer, or has died.
+        """
+        found: dict[int, bytes] = {}
+        for first in range(0, len(pids), _MAX_PIDS):
+            found |= await self._ask_executables(pids[first : first + _MAX_PIDS])
+        return found
+
+    async def _ask_executables(self, pids: Sequence[int]) -> dict[int, bytes]:
+        answer: asyncio.Future[dict[int, bytes]] = asyncio.get_running_loop().create_future()
+        try:
+            self._link.send({"kind": "executables", "pids": list(pids)})
+            self._asking.append(answer)
+            return await asyncio.wait_for(answer, _ANSWER_LIMIT_S)
+        except (LinkClosedError, BlockingIOError, TimeoutError) as error:
+            raise WorkerFailedError(
+                f"the launcher of the workers (pid {self.pid}) does not answer",
+                hint=f"is it stopped? kill -CONT {self.pid}",
+            ) from error
 
     def _hear(self) -> None:
         try:
@@ -121,17 +167,26 @@ class LauncherProcess:
         except LinkClosedError:
             self._lose()
             return
+        # Requests are served in order, so the oldest one is meant.
         if message["kind"] == "forked":
-            # Requests are served in order, so the oldest one is meant.
-            handle = self._forking.pop(0)
-            handle.pid = message["pid"]
-            self._handles[message["pid"]] = handle
+            self._forked(self._forking.pop(0), message["pid"])
         elif message["kind"] == "refused":
             handle = self._forking.pop(0)
             handle.refusal = message["reason"]
             handle.ended(os.EX_OSERR)
+        elif message["kind"] == "executables":
+            answer = self._asking.pop(0)
+            if not answer.done():
+                answer.set_result(message["paths"])
         else:
             self._handles.pop(message["pid"]).ended(message["status"])
+
+    def _forked(self, handle: WorkerHandle, pid: int) -> None:
+        self._handles[pid] = handle
+        if not handle.is_alive:  # given up
+            self._signal(pid, signal.SIGKILL)
+        else:
+            handle.pid = pid
 
     def _lose(self) -> None:
         if self.lost.is_set():
@@ -141,8 +196,13 @@ class LauncherProcess:
         self.lost.set()
         for handle in [*self._handles.values(), *self._forking]:
             handle.ended(-signal.SIGKILL)
+        for answer in self._asking:
+            if not answer.done():
+                died = WorkerFailedError("the launcher of the workers has died", hint="start the supervisor again")
+                answer.set_exception(died)
         self._handles.clear()
         self._forking.clear()
+        self._asking.clear()
 
 
 def _channels(name: str) -> tuple[Link, Link, int, int]:
@@ -166,39 +226,3 @@ def _no_descriptors(name: str, error: OSError) -> WorkerFailedError:
     return WorkerFailedError(
         f"{name}: no worker can be started: {error.strerror}", hint="raise the limit: ulimit -n, LimitNOFILE="
     )
-
-
-def _spawn(link: Link, settings: dict[str, Any]) -> "subprocess.Popen[bytes]":
-    """Start the launcher: a fresh interpreter, so that workers share nothing with this process but their links."""
-    os.set_inheritable(link.fileno(), True)  # noqa: FBT003 - the standard library's signature
-    env = {
-        **os.environ,
-        # Threads of a BLAS nobody calls would cost every worker megabytes, and make forking unsafe.
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "DAMOND_LOG_LEVEL": logging.getLevelName(logging.getLogger("damond").getEffectiveLevel()),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "damond.service.launcher", str(link.fileno()), json.dumps(settings)],
-        stdin=subprocess.DEVNULL,
-        pass_fds=[link.fileno()],
-        env=env,
-        start_new_session=True,
-    )
-
-
-async def _wait_ended(process: "subprocess.Popen[bytes]") -> None:
-    """Wait for a child without a thread: an interpreter that shuts down takes no new ones."""
-    ended = asyncio.Event()
-    fd = os.pidfd_open(process.pid)
-    asyncio.get_running_loop().add_reader(fd, ended.set)
-    try:
-        await asyncio.wait_for(ended.wait(), _END_LIMIT_S)
-    except TimeoutError:
-        _log.error("the launcher does not end; sending SIGKILL")
-        process.kill()  # PermissionError, if it is root's and this process is not any more: better told than waited for
-        await ended.wait()
-    asyncio.get_running_loop().remove_reader(fd)
-    os.close(fd)
-    process.wait()

@@ -11,6 +11,7 @@ supervisor              launcher
 ======================  ==================================================================
 ``start`` spec, 2 fds   ``forked`` name, pid; or ``refused`` name, reason
 ``signal`` pid, signum  ``exited`` name, pid, status (as waitpid's exit code: -N is signal N)
+``executables`` pids    ``executables`` paths (pid -> path of what it runs, where that can be read)
 (end of link)           ends all workers and itself
 ======================  ==================================================================
 """
@@ -39,6 +40,8 @@ _log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG: Final = 1
 _TASK_COMM_LEN: Final = 15
 _NR_WORKER_FDS: Final = 2
+_MAX_PATH_SZ: Final = 400
+"""Bytes of the longest path of an executable that is told: so that those of 256 processes fit into one message."""
 TERM_GRACE_S: Final = 2.0
 """How long workers may take to end by themselves once the supervisor is gone."""
 
@@ -80,6 +83,8 @@ class Launcher:
             self._fork(message, fds)
         elif message["kind"] == "signal" and message["pid"] in self._names:
             os.kill(message["pid"], message["signum"])
+        elif message["kind"] == "executables":
+            self._link.send({"kind": "executables", "paths": executables(message["pids"])})
 
     def _fork(self, message: dict[str, Any], fds: list[int]) -> None:
         name = message["spec"]["name"]
@@ -149,6 +154,19 @@ class Launcher:
             self._wakeup.recv(4096)
         except BlockingIOError:
             return
+
+
+def executables(pids: list[int]) -> dict[int, bytes]:
+    """Read what processes run: for selectors, as the supervisor may not look at processes of other users (proc(5))."""
+    found = {}
+    for pid in pids:
+        try:
+            path = os.fsencode(Path(f"/proc/{pid}/exe").readlink())
+        except OSError:  # it has ended, is a kernel thread, or may not be seen by us either
+            continue
+        if len(path) <= _MAX_PATH_SZ:
+            found[pid] = path.removesuffix(b" (deleted)")
+    return found
 
 
 def main() -> None:

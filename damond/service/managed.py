@@ -2,45 +2,30 @@
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import os
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-import psutil
-
-from damond.errors import DamondError, NotRunningError, UsageError, WorkerFailedError, from_code
+from damond.errors import DamondError, NotRunningError, WorkerFailedError, from_code
+from damond.service.ending import make_end
 from damond.service.handle import WorkerHandle
+from damond.service.health import Health
 from damond.service.launch import LauncherProcess
+from damond.service.life import Announce, Life
+from damond.service.processes import is_alive
+from damond.service.requests import Requests
 from damond.service.restart import Backoff
 from damond.service.spec import ContextSpec, TargetSpec
-from damond.stream import wire
 from damond.units import USEC_PER_SEC
 
 _log = logging.getLogger(__name__)
 
-RUNNING: Final = ("starting", "running", "backoff", "stopping")
-"""States in which a context is being monitored, or will be without being asked."""
-
 START_TIMEOUT_S: Final = 30.0
 """From the fork to the worker's ``started``; regions of a large process are made in well below a second. What takes
 longer is ended, and has failed."""
-STOP_GRACE_S: Final = 2.0
-"""What a worker may take beyond two of its sample intervals, before it is sent SIGTERM, and again before SIGKILL."""
-REQUEST_TIMEOUT_S: Final = 5.0
-"""For the answer to a request, beyond two sample intervals."""
-HEALTHY_AGGRS: Final = 3
-"""Aggregation intervals within which a healthy worker publishes a snapshot."""
-FIRST_WINDOW_S: Final = 1.5
-"""What the first aggregation of a worker may take beyond its interval, before it is known how late its samples are."""
-SUSPICION_S: Final = 2.0
-"""Time for which an unhealthy worker may still turn out to be merely short of CPU."""
-
-Announce = Callable[[wire.Event, int, int], None]
 
 
 class Program(Protocol):
@@ -56,17 +41,18 @@ class ManagedContext:
     Attributes:
         spec: What is monitored.
         exclusive: Nothing else may run beside it.
-        state: ``starting``, ``running``, ``backoff``, ``stopping``, ``stopped`` or ``failed``.
-        reason: Why it is in that state.
-        since_ns: Since when, Unix time.
-        healthy: Whether snapshots arrive in time.
+        life: Its state, with the reason.
+        health: Whether its snapshots arrive in time.
         paused: Whether sampling rests.
-        error: What it failed with last, or None.
         handle: The worker of the moment, or the last one.
-        target_ids: What is watched now.
+        target_ids: What it was told to watch.
+        watched: What of that its worker watches now; targets end by themselves, or can't be watched.
         roots: Targets that were given, not found: they stay while they live.
         command: The program that was started for it, or None.
         started: Facts from the last ``started``: primitive, granularity, attributes.
+        cost: What it would use without a budget, as its worker said last; empty until then.
+        share: What it may use of the budgets of the service; see :class:`damond.service.shares.Sharing`.
+        told: What its worker knows that it may cost.
     """
 
     def __init__(
@@ -81,37 +67,38 @@ class ManagedContext:
     ) -> None:
         self.spec = spec
         self.exclusive = exclusive
-        self.state, self.reason, self.since_ns = "stopped", "never started", time.time_ns()
-        self.healthy = True
+        self.life = Life(spec.name, announce)
+        self.health = Health()
         self.paused = False
-        self.error: DamondError | None = None
         self.handle: WorkerHandle | None = None
         self.started: dict[str, Any] = {}
+        self.cost: dict[str, Any] = {}
+        self.share: dict[str, float] = {}
+        self.told: dict[str, float | None] = {}
         self.settled = asyncio.Event()
         self.target_ids = [each.id for each in spec.targets]
+        self.watched: list[int] = []
         self.command: Program | None = None
         self.roots: list[int] = []
         self.backoff = Backoff()
         self._launcher = launcher
-        self._announce = announce
         self._on_stderr = on_stderr
         self._restarts = restarts
-        self._ids = itertools.count()
-        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._requests = Requests(spec.name)
         self._timer: asyncio.TimerHandle | None = None
-        self._ready_s: float | None = None
-        self._last_s = 0.0
-        self._hung = False
         self._ending: asyncio.Task[None] | None = None
         self._killing: asyncio.Task[None] | None = None
-        self._epoch, self._next_event = time.time_ns(), 0
         self._was_ready = False
-        self._gap_s = FIRST_WINDOW_S
         self._pausing: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> str:
+        """As :attr:`Life.state`."""
+        return self.life.state
 
     async def _pause_again(self) -> None:
         with contextlib.suppress(DamondError):  # the worker has died again, which is told as such
-            await self.request("pause", paused=True)
+            await self.pause(paused=True, reason="its worker has been restarted")
 
     def enter(self) -> None:
         """Take the place of a context that is about to start: its name is in use from now on."""
@@ -119,7 +106,7 @@ class ManagedContext:
 
     def refuse(self, error: DamondError) -> None:
         """Take note that it can't even begin."""
-        self.error = error
+        self.life.error = error
         self._become("failed", error.message)
 
     def fork(self) -> None:
@@ -131,17 +118,20 @@ class ManagedContext:
         """
         if self.state not in ("starting", "backoff"):
             raise NotRunningError(f"{self.spec.name} was stopped before its worker ran", hint="start it again")
-        self._timer, self._ready_s, self._hung, self.healthy = None, None, False, True
+        self._timer = None
+        self.health.begin()
         if self.state != "starting":
             self._become("starting")
         self.settled.clear()
-        self.handle = self._launcher.fork(self.spec, self._hear, self._ended, self._on_stderr)
+        self.told = self.spec.bounds(self.share)
+        bounded = replace(self.spec, max_cpu=self.told["max_cpu"], max_checks_per_s=self.told["max_checks_per_s"])
+        self.handle = self._launcher.fork(bounded, self._hear, self._ended, self._on_stderr)
         self._timer = asyncio.get_running_loop().call_later(START_TIMEOUT_S, self._give_up, self.handle)
 
     def _give_up(self, handle: WorkerHandle) -> None:
         """End a worker that is not ready in time."""
-        self._hung = True
-        self.error = WorkerFailedError(
+        self.health.hung = True
+        self.life.error = WorkerFailedError(
             f"{self.spec.name}: the worker was not ready after {START_TIMEOUT_S:g} s",
             hint="its primitive hangs in init; see its lines in the log",
         )
@@ -149,7 +139,16 @@ class ManagedContext:
 
     def _end_by_force(self, handle: WorkerHandle) -> None:
         self._launcher.signal(handle, signal.SIGTERM)
-        self._killing = asyncio.create_task(self._make_end(handle, [signal.SIGKILL]))
+        self._killing = asyncio.create_task(self._kill(handle))
+
+    async def _kill(self, handle: WorkerHandle) -> None:
+        try:
+            await self._make_end(handle, [signal.SIGKILL])
+        except WorkerFailedError as error:
+            _log.error("%s", error)
+
+    async def _make_end(self, handle: WorkerHandle, signals: list[signal.Signals]) -> None:
+        await make_end(self._launcher, handle, self._interval_s("sample_interval"), signals)
 
     async def wait_ready(self) -> None:
         """Wait until the worker samples.
@@ -160,18 +159,24 @@ class ManagedContext:
             NotRunningError: It was stopped before it was ready.
         """
         await self.settled.wait()
-        if self._ready_s is None or self.state == "failed":
-            raise self.error or NotRunningError(f"{self.spec.name} was stopped before it was ready")
+        if not self.health.is_ready or self.state == "failed":
+            raise self.life.error or NotRunningError(
+                f"{self.spec.name} was stopped before it was ready", hint=f"damond start {self.spec.name}"
+            )
 
     async def stop(self, reason: str = "requested") -> None:
-        """End the worker: ask, then SIGTERM, then SIGKILL; the wait after SIGKILL alone has no limit."""
+        """End the worker: ask, then SIGTERM, then SIGKILL; the wait after SIGKILL alone has no limit.
+
+        Raises:
+            WorkerFailedError: It does not end, and the launcher is stopped; it ends when that goes on.
+        """
         self._cancel_timer()
         handle = self.handle
         if handle is None or not handle.is_alive:
-            if self.state in RUNNING:
+            if self.life.runs:
                 self._become("stopped", reason)
                 if handle is not None:
-                    self._publish("stopped", reason)
+                    self.life.publish("stopped", reason)
             return
         if self.state != "failed":
             self._become("stopping", reason)
@@ -183,15 +188,10 @@ class ManagedContext:
             self._timer.cancel()
             self._timer = None
 
-    async def _make_end(self, handle: WorkerHandle, signals: list[signal.Signals]) -> None:
-        grace_s = STOP_GRACE_S + 2 * self._interval_s("sample_interval")
-        for signum in signals:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(handle.exited.wait(), grace_s)
-                return
-            _log.warning("%s: does not end; sending %s", self.spec.name, signum.name)
-            self._launcher.signal(handle, signum)
-        await handle.exited.wait()
+    @property
+    def aggr_interval_s(self) -> float:
+        """Aggregation interval of the moment; 0 until it is known. Seconds."""
+        return self._interval_s("aggr_interval")
 
     def _interval_s(self, name: str) -> float:
         return float(self.started.get("attrs", {}).get(name, 0)) / USEC_PER_SEC
@@ -208,122 +208,104 @@ class ManagedContext:
         handle = self.handle
         if self.state != "running" or handle is None:
             raise NotRunningError(f"{self.spec.name} is {self.state}", hint="'damond status' shows what runs")
-        number = next(self._ids)
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        try:
-            handle.send({"kind": kind, "id": number, **args})
-            await asyncio.wait_for(answer, REQUEST_TIMEOUT_S + 2 * self._interval_s("sample_interval"))
-        except TimeoutError:
-            raise WorkerFailedError(f"{self.spec.name}: the worker does not answer", hint="it may hang") from None
-        except DamondError:
-            raise
-        except ValueError as error:
-            raise UsageError(f"{self.spec.name}: {error}", hint="ask for less at once") from error
-        finally:
-            del self._answers[number]
+        await self._requests.ask(handle, kind, self._interval_s("sample_interval"), **args)
 
-    async def retarget(self, ids: list[int]) -> None:
-        """Replace the targets; those that stay keep their regions and ages. A worker that restarts gets these too.
+    async def pause(self, *, paused: bool, reason: str = "requested") -> None:
+        """Let sampling rest, or go on; a worker that restarts rests too.
 
         Raises:
-            DamondError: The primitive can't, or as :meth:`request`.
+            DamondError: As :meth:`request`.
         """
-        await self.request("targets", ids=ids)
+        await self.request("pause", paused=paused, reason=reason)
+        self.paused = paused
+
+    async def retarget(self, ids: list[int], reason: str, added: Sequence[int] = (), *, found: bool = False) -> None:
+        """Replace the targets; those that stay keep their regions and ages. A worker that restarts gets these too.
+
+        Args:
+            ids: All that are to be watched from now on.
+            reason: Why: ``requested`` or ``selected``.
+            added: Those of them that must be there.
+            found: Whether new ones were found, and may be gone by now.
+
+        Raises:
+            DamondError: The primitive can't, or one of ``added`` can't be watched, or as :meth:`request`.
+        """
+        await self.request("targets", ids=ids, added=list(added), reason=reason)
         self.target_ids = ids
         kept = {each.id: each for each in self.spec.targets}
-        self.spec = replace(self.spec, targets=tuple(kept.get(each, TargetSpec(each)) for each in ids))
+        targets = tuple(kept.get(each, TargetSpec(each, found=found)) for each in ids)
+        self.spec = replace(self.spec, targets=targets)
 
     async def end_command(self) -> None:
         """Wait until the program that was started for it has ended, if there is one."""
         if self._ending is not None:
             await self._ending
 
-    def describe(self) -> dict[str, Any]:
-        """Tell how it is, as plain values."""
-        handle = self.handle
-        row: dict[str, Any] = {
-            "state": self.state,
-            "reason": self.reason,
-            "since_ns": self.since_ns,
-            "healthy": self.healthy,
-            "paused": self.paused,
-            "restarts": self.backoff.tries,
-            "primitive": self.started.get("primitive", self.spec.primitive),
-            "options": dict(self.spec.options),
-            "attrs": self.started.get("attrs", {}),
-            "targets": self.target_ids,
-            "pid": handle.pid if handle is not None and handle.is_alive else None,
-            "exit": handle.describe_exit() if handle is not None else "",
-            "stderr": list(handle.stderr) if handle is not None else [],
-        }
-        if self.error is not None:
-            row["error"] = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
-        return row
-
     def _hear(self, handle: WorkerHandle, message: Mapping[str, Any]) -> None:
         if handle is not self.handle:
             return
         if message["kind"] == "failed":
-            self.error = from_code(message["code"], message["message"], message["hint"])
+            self.life.error = from_code(message["code"], message["message"], message["hint"])
         elif message["kind"] == "done":
-            self._answered(message)
+            self._requests.answered(message)
+        elif message["kind"] == "paced":
+            self._take_attrs(message["attrs"])
+        elif message["kind"] == "cost":
+            self.cost = dict(message)
         else:
-            self._epoch, self._next_event = message["epoch"], message["seq"] + 1
+            self.life.heard(message)
             self._happened(message["event"], message["reason"], message["details"])
-
-    def _answered(self, message: Mapping[str, Any]) -> None:
-        answer = self._answers.get(message["id"])
-        if answer is None or answer.done():
-            return
-        if message["error"] is None:
-            answer.set_result(None)
-        else:
-            answer.set_exception(from_code(**message["error"]))
 
     def _happened(self, event: str, reason: str, details: dict[str, Any]) -> None:
         if event == "started":
-            self.started, self._ready_s = details, time.monotonic()
-            self._last_s = self._ready_s
-            self._was_ready, self._gap_s = True, FIRST_WINDOW_S
+            self.started, self._was_ready, self.watched = details, True, details["targets"]
+            self.health.ready()
             if self.paused:  # as it was before its worker died
                 self._pausing = asyncio.create_task(self._pause_again())
             self._cancel_timer()
             if self.state == "starting":
-                self.error = None
+                self.life.error = None
                 self._become("running")
             self.settled.set()
         elif event == "attrs_changed" and "attrs" in details:
-            self.started["attrs"] = details["attrs"]
-            self._last_s = time.monotonic()  # what is late is judged by the new interval from here on
-        elif event in ("stopping", "stopped") and not self._hung:
+            self._take_attrs(details["attrs"])
+        elif event == "targets_changed":
+            self.watched = details["targets"]
+        elif event in ("stopping", "stopped") and not self.health.hung:
             self._become(event, reason)
+
+    def _take_attrs(self, attrs: dict[str, int]) -> None:
+        """Take note of other intervals: what is late is judged by them from here on."""
+        self.started["attrs"] = attrs
+        self.health.forgive()
 
     def _ended(self, handle: WorkerHandle) -> None:
         """Draw the conclusion from the end of a worker: what did not say goodbye has died."""
         if handle is not self.handle:
             return
         self._cancel_timer()
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(WorkerFailedError(f"{self.spec.name}: the worker ended: {handle.describe_exit()}"))
+        self._requests.fail_all(handle.describe_exit())
         if self.state == "stopping":
             said = "" if handle.status == os.EX_OK else f" ({handle.describe_exit()})"
-            self._become("stopped", f"{self.reason}{said}")
-            self._publish("stopped", self.reason)
-        elif self.state in RUNNING:
+            self._become("stopped", f"{self.life.reason}{said}")
+            self.life.publish("stopped", self.life.reason)
+        elif self.life.runs:
             self._died(handle)
         self.settled.set()
 
     def _died(self, handle: WorkerHandle) -> None:
         how = handle.describe_exit()
-        if self.error is None:
-            text = f"the worker hung, and was ended: {how}" if self._hung else f"the worker ended without a word: {how}"
+        if self.life.error is None:
+            text = "hung, and was ended" if self.health.hung else "ended without a word"
+            text = f"the worker {text}: {how}"
             text = f"the worker {how}" if handle.refusal else text
-            self.error = WorkerFailedError(f"{self.spec.name}: {text}", hint="see the last lines of its standard error")
-        # What it did not do while it hung is no healthy running.
-        ran_s = 0.0 if self._ready_s is None else self._last_s - self._ready_s
+            self.life.error = WorkerFailedError(
+                f"{self.spec.name}: {text}", hint="see the last lines of its standard error"
+            )
         # A worker that never became ready would not become so by trying again; one that could not be forked may.
-        self._fail(self.error, ran_s, retry=self._was_ready or self._is_short(handle), exit=how, stderr=handle.stderr)
+        retry = self._was_ready or self._is_short(handle)
+        self._fail(self.life.error, self.health.ran_s, retry=retry, exit=how, stderr=handle.stderr)
 
     def _is_short(self, handle: WorkerHandle) -> bool:
         """Whether a restart failed only because the machine had no room for a process."""
@@ -338,24 +320,33 @@ class ManagedContext:
         if delay_s is None:
             self._become("failed", reason)
             _log.error("%s: failed: %s", self.spec.name, reason)
-            self._publish("failed", reason, **details)
+            self.life.publish("failed", reason, **details)
             return
         self._become("backoff", reason)
         _log.warning("%s: %s; try %d in %.1f s", self.spec.name, reason, self.backoff.tries, delay_s)
-        self._publish("restarting", reason, tries=self.backoff.tries, delay_s=round(delay_s, 3), **details)
+        self.life.publish("restarting", reason, tries=self.backoff.tries, delay_s=round(delay_s, 3), **details)
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._restart)
 
     def _restart(self) -> None:
-        self.error = None
-        if self.spec.waits_for_targets:
-            # Those that ended meanwhile are not missed: they were chosen by what they were.
-            left = tuple(each for each in self.spec.targets if psutil.pid_exists(each.id))
-            self.spec, self.target_ids = replace(self.spec, targets=left), [each.id for each in left]
+        self.life.error = None
+        if not self._drop_ended():
+            self._become("stopped", "target_gone")
+            self.life.publish("target_gone", "the last target ended while its worker was down")
+            self.life.publish("stopped", "target_gone")
+            return
         try:
             self.fork()
         except WorkerFailedError as error:
-            self.error = error
+            self.life.error = error
             self._fail(error, 0.0, retry=True)
+
+    def _drop_ended(self) -> bool:
+        """Drop targets that have ended, so that no worker misses them; return whether there is reason to go on."""
+        if not (self.started.get("pids") or self.spec.waits_for_targets):
+            return True
+        left = tuple(each for each in self.spec.targets if is_alive(each.id))
+        self.spec, self.target_ids = replace(self.spec, targets=left), [each.id for each in left]
+        return bool(left) or self.spec.waits_for_targets
 
     def check_health(self, last_snapshot_s: float, stalled_s: float = 0.0) -> None:
         """Judge a running worker by its own aggregation interval; end one that hangs.
@@ -366,37 +357,17 @@ class ManagedContext:
         """
         if self.state != "running" or self.handle is None:
             return
-        if self.paused or (self.spec.waits_for_targets and not self.target_ids):
-            self.healthy, self._last_s = True, time.monotonic()
+        if self.paused or (self.spec.waits_for_targets and not self.watched):
+            self.health.rest()
             return
-        self._last_s += stalled_s
-        if last_snapshot_s > self._last_s:
-            # Late samples stretch a window: a worker is measured by what it was seen to need, too.
-            self._gap_s, self._last_s = last_snapshot_s - self._last_s, last_snapshot_s
-        late_s = time.monotonic() - self._last_s
-        allowed_s = HEALTHY_AGGRS * max(self._interval_s("aggr_interval"), self._gap_s)
-        self.healthy = late_s <= allowed_s
-        if late_s > allowed_s + SUSPICION_S and not self._hung:
-            self._hung = True
+        late_s = self.health.judge(last_snapshot_s, self._interval_s("aggr_interval"), stalled_s)
+        if late_s is not None:
             _log.error("%s: no snapshot for %.1f s; ending the worker", self.spec.name, late_s)
             self._end_by_force(self.handle)
 
     def _become(self, state: str, reason: str = "") -> None:
-        is_news = (state, reason) != (self.state, self.reason)
-        self.state, self.reason, self.since_ns = state, reason, time.time_ns()
+        self.life.become(state, reason)
         if state in ("stopped", "failed") and self.command is not None:
             self._ending, self.command = asyncio.create_task(self.command.end()), None
         if state != "running":
-            self.healthy = True
-        # Whoever lets a context fail or wait says so himself, with more words.
-        level = logging.DEBUG if state in ("failed", "backoff") else logging.INFO
-        if is_news:
-            _log.log(level, "%s: %s%s", self.spec.name, state, f" ({reason})" if reason else "")
-
-    def _publish(self, event: str, reason: str, **details: Any) -> None:
-        """Say on the stream what the dead worker can't, with the number that it would have used."""
-        message = wire.Event(
-            context=self.spec.name, time_ns=time.time_ns(), event=event, reason=reason, details=details
-        )
-        self._announce(message, self._epoch, self._next_event)
-        self._next_event += 1
+            self.health.healthy = True

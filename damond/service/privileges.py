@@ -1,13 +1,27 @@
 """Privileges apart: the process that talks to strangers gives up what only the launcher and its workers need."""
 
+import encodings.ascii
+import encodings.idna
 import grp
+import logging
 import os
 import pwd
+
+# Imported by the standard library when they are first needed. The user that the supervisor becomes may not be able to
+# read them then: the interpreter may lie below a directory of root's.
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from damond.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+_LOADED: Final = (encodings.ascii, encodings.idna, ThreadPoolExecutor)
+
+STOPPED: Final = ("stopped", "tracing stop")
+"""States of a process that does nothing until it is continued (fs/proc/array.c, task_state_array, Linux 6.12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +60,35 @@ class Identity:
         os.setgroups([])
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
+        for path in (os.__file__, __file__):
+            if not os.access(path, os.R_OK):
+                _log.warning(
+                    "user %s can't read %s: what this process has not imported by now it can't import; "
+                    "'make install' puts damond where it can",
+                    user_name(self.uid),
+                    path,
+                )
+                return
+
+
+def user_name(uid: int) -> str:
+    """Name a user; one without a name by the number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def describe(pid: int) -> dict[str, object]:
-    """Tell as whom a process runs, and which capabilities are in force; empty if it has ended."""
+    """Tell as whom a process runs, its state and which capabilities are in force; empty if it has ended."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
     fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
     uid = int(fields["Uid"].split()[1])
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = str(uid)
-    return {"user": user, "uid": uid, "capabilities": names(int(fields["CapEff"], 16))}
+    state = fields["State"].partition("(")[2].rstrip(")")
+    return {"user": user_name(uid), "uid": uid, "state": state, "capabilities": names(int(fields["CapEff"], 16))}
 
 
 # include/uapi/linux/capability.h, Linux 6.12: the order is the number.

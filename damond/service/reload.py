@@ -3,15 +3,19 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from damond.errors import DamondError
 from damond.service.config import Config
-from damond.service.managed import RUNNING
+from damond.service.life import RUNNING
 from damond.service.spec import ContextSpec
 from damond.service.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
+
+
+_TUNABLE: Final = ("attrs", "intervals_goal", "max_cpu", "max_checks_per_s")
+"""What can change while a context runs."""
 
 
 async def apply(supervisor: Supervisor, old: Config, new: Config) -> dict[str, Any]:
@@ -24,7 +28,7 @@ async def apply(supervisor: Supervisor, old: Config, new: Config) -> dict[str, A
     """
     before, after = ({spec.name: spec for spec in each.specs()} for each in (old, new))
     done: dict[str, Any] = {"stopped": [], "started": [], "tuned": [], "restarted": [], "failed": {}}
-    supervisor.known = after
+    supervisor.contexts.known = after
     for name in before:
         if name not in after and _runs(supervisor, name):
             await supervisor.stop([name])
@@ -49,13 +53,14 @@ def _runs(supervisor: Supervisor, name: str) -> bool:
 
 
 async def _change(supervisor: Supervisor, old: ContextSpec | None, new: ContextSpec, done: dict[str, Any]) -> None:
-    """Tune if only attributes differ that are given in both; else restart."""
-    if old is not None and replace(old, attrs=new.attrs) == new and set(old.attrs) <= set(new.attrs):
+    """Tune if only the pace differs, and attributes that are given in both; else restart."""
+    tunable = {name: getattr(new, name) for name in _TUNABLE}
+    if old is not None and replace(old, **tunable) == new and set(old.attrs) <= set(new.attrs):
         try:
-            await supervisor.tune(new.name, dict(new.attrs))
-            context = supervisor.context(new.name)
-            # Targets that were found, added or started meanwhile stay.
-            context.spec = replace(context.spec, attrs=new.attrs)
+            await supervisor.tune(new.name, dict(new.attrs), goal=new.intervals_goal)
+            context = supervisor.contexts.get(new.name)
+            # Targets that were found, added or started meanwhile stay. Its bounds are told with the next share.
+            context.spec = replace(context.spec, **tunable)
             done["tuned"].append(new.name)
         except DamondError as error:
             _log.info("%s: can't be tuned, is restarted: %s", new.name, error)

@@ -14,13 +14,13 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from damond.core.context import check_name
 from damond.errors import ConfigError
+from damond.service.authorized import Authorized
 from damond.service.control import limit
-from damond.service.hub import MAX_SUBSCRIPTION_SZ
+from damond.service.hub import MAX_SUBSCRIPTION_SZ, SNDHWM
 from damond.stream.subscriber import RCVHWM
 
 SERVER: Final = "server"
 """Name of the supervisor's own key pair in the directory of keys."""
-_SNDHWM: Final = 256
 
 
 def make_keys(directory: Path, name: str) -> tuple[Path, Path]:
@@ -67,21 +67,31 @@ def _serve_curve(socket: "zmq.Socket[bytes] | zmq.asyncio.Socket", pair: tuple[b
 class RemoteStream:
     """Forwards the local stream to authorised clients on a TCP address.
 
+    Args:
+        local: The local stream.
+        address: To forward it to.
+        pair: Keys of this service.
+        authorized: The clients' keys.
+        welcome: What every subscriber is told when it is connected.
+
     Raises:
         ConfigError: The address can't be used.
     """
 
-    def __init__(self, local: str, address: str, pair: tuple[bytes, bytes], authorized: Path) -> None:
+    def __init__(
+        self, local: str, address: str, pair: tuple[bytes, bytes], authorized: Authorized, welcome: bytes
+    ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._auth = ThreadAuthenticator(self._context)
         self._auth.start()
-        self._auth.configure_curve(domain="damond", location=authorized)
+        self._auth.configure_curve_callback(domain="damond", credentials_provider=authorized)
         xsub, xpub = self._context.socket(zmq.XSUB), self._context.socket(zmq.XPUB)
         for each in (xsub, xpub):
             each.setsockopt(zmq.LINGER, 0)
         xsub.setsockopt(zmq.RCVHWM, RCVHWM)
-        xpub.setsockopt(zmq.SNDHWM, _SNDHWM)
+        xpub.setsockopt(zmq.SNDHWM, SNDHWM)
         xpub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SZ)  # else the hub would disconnect all of us for one of them
+        xpub.setsockopt(zmq.XPUB_WELCOME_MSG, welcome)
         _serve_curve(xpub, pair)
         xsub.connect(local)
         _bind(xpub, address)
@@ -98,10 +108,6 @@ class RemoteStream:
             xsub.close()
             xpub.close()
 
-    def reload(self, authorized: Path) -> None:
-        """Read the clients' keys again."""
-        self._auth.configure_curve(domain="damond", location=authorized)
-
     def close(self) -> None:
         """End."""
         self._auth.stop()
@@ -116,19 +122,15 @@ class RemoteQuery:
         ConfigError: The address can't be used.
     """
 
-    def __init__(self, address: str, pair: tuple[bytes, bytes], authorized: Path) -> None:
+    def __init__(self, address: str, pair: tuple[bytes, bytes], authorized: Authorized) -> None:
         self.context = zmq.asyncio.Context(io_threads=1)
         self._auth = AsyncioAuthenticator(self.context)
         self._auth.start()
-        self._auth.configure_curve(domain="damond", location=authorized)
+        self._auth.configure_curve_callback(domain="damond", credentials_provider=authorized)
         self.socket = self.context.socket(zmq.ROUTER)
         limit(self.socket)
         _serve_curve(self.socket, pair)
         _bind(self.socket, address)
-
-    def reload(self, authorized: Path) -> None:
-        """Read the clients' keys again."""
-        self._auth.configure_curve(domain="damond", location=authorized)
 
     def close(self) -> None:
         """End."""

@@ -1,5 +1,6 @@
 """The runtime directory of a supervisor: made, checked, locked, and handed to whom the supervisor becomes."""
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -15,6 +16,7 @@ from damond.service.privileges import Identity
 from damond.stream.endpoints import Endpoints
 
 _SOCKETS: Final = ("control", "query", "stream", "workers")
+_OURS: Final = (*_SOCKETS, "lock")
 _ELSEWHERE: Final = "choose another with --runtime-dir"
 
 
@@ -71,8 +73,7 @@ class RuntimeDir:
         """Remove the sockets and let go of the directory."""
         if self._lock < 0:
             return
-        for name in _SOCKETS:
-            self.endpoints.path(name).unlink(missing_ok=True)
+        _remove_sockets(self.endpoints.directory)
         os.close(self._lock)
         self._lock = -1
 
@@ -89,14 +90,20 @@ def remove_leftovers(directory: Path) -> None:
         lock = _take_lock(directory / "lock")
     except (AlreadyServedError, RuntimeDirError):
         return
-    for name in _SOCKETS:
-        (directory / name).unlink(missing_ok=True)
+    _remove_sockets(directory)
     os.close(lock)
+
+
+def _remove_sockets(directory: Path) -> None:
+    for name in _SOCKETS:
+        if (directory / name).is_socket():
+            (directory / name).unlink(missing_ok=True)
 
 
 def _make_private(directory: Path, identity: Identity | None) -> None:
     try:
-        directory.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
         found = directory.lstat()
     except OSError as error:
         raise RuntimeDirError(f"{directory}: {error.strerror}", hint=f"{_ELSEWHERE}, or make its parent") from error
@@ -104,13 +111,24 @@ def _make_private(directory: Path, identity: Identity | None) -> None:
         raise RuntimeDirError(f"{directory} is no directory", hint=_ELSEWHERE)
     if found.st_uid not in (os.geteuid(), identity.uid if identity is not None else os.geteuid()):
         raise RuntimeDirError(f"{directory} belongs to uid {found.st_uid}, not to uid {os.geteuid()}", hint=_ELSEWHERE)
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise RuntimeDirError(f"{directory} is not writable", hint=f"chmod 700 {directory}, or {_ELSEWHERE}")
+    mode = f"mode {stat.S_IMODE(found.st_mode):04o}"
+    foreign = [name for name in sorted(os.listdir(directory)) if name not in _OURS]  # noqa: PTH208 - names are all
+    if foreign and found.st_mode & 0o077 & ~_shared_bits(identity):
+        # It will be made private: that must not happen to /tmp or /etc.
+        raise RuntimeDirError(
+            f"{directory} is not private, {mode}, and not damond's own: it holds {foreign[0]!r}", hint=_ELSEWHERE
+        )
     if found.st_mode & 0o022:
         raise RuntimeDirError(
-            f"{directory} is not private: mode {stat.S_IMODE(found.st_mode):04o} lets others write",
-            hint=f"chmod 700 {directory}",
+            f"{directory} is not private: {mode} lets others write", hint=f"chmod 700 {directory}, or {_ELSEWHERE}"
         )
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise RuntimeDirError(f"{directory} is not writable", hint=_ELSEWHERE)
+
+
+def _shared_bits(identity: Identity | None) -> int:
+    """Return what a directory may grant to its group: to come in, where the service has one."""
+    return 0o050 if identity is not None else 0
 
 
 def _take_lock(path: Path) -> int:

@@ -1,16 +1,12 @@
 """Which processes a context watches: found by what they are, again and again while it runs."""
 
 import fnmatch
-import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-import psutil
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
-_FACTS: Final = ("pid", "ppid", "name", "exe", "cmdline", "username")
 
 
 def _regex(text: str) -> str:
@@ -26,7 +22,7 @@ class Selector(BaseModel):
 
     Attributes:
         name: Glob over the command name (``comm``, 15 characters).
-        exe: Glob over the path of the executable; where that can't be read, over the first word of the command line.
+        exe: Glob over the path of the executable; where nobody may read it, over the first word of the command line.
         cmdline: Regular expression, searched in the command line with its words joined by spaces.
         user: Name of the user.
         cgroup: Path of a cgroup (v2); processes of those below it match too.
@@ -56,8 +52,14 @@ class Selector(BaseModel):
             raise ValueError("a selector without any condition would select everything")
         return self
 
+    @property
+    def mentions_exe(self) -> bool:
+        """Whether executables matter."""
+        inner = [*(self.any or ()), *(self.all or ()), *((self.not_,) if self.not_ else ())]
+        return self.exe is not None or any(each.mentions_exe for each in inner)
+
     def matches(self, process: Mapping[str, Any]) -> bool:
-        """Say whether a process, as :func:`scan` found it, fulfils the conditions."""
+        """Say whether a process, as :func:`damond.service.processes.scan` found it, fulfils the conditions."""
         checks: dict[str, Callable[[Any], bool]] = {
             "name": lambda glob: fnmatch.fnmatchcase(process["name"] or "", glob),
             "exe": lambda glob: fnmatch.fnmatchcase(_executable(process), glob),
@@ -100,12 +102,6 @@ def _pid_in(path: str) -> int | None:
         return None
 
 
-def scan() -> list[dict[str, Any]]:
-    """List the processes of the machine, without kernel threads (which have no memory of their own)."""
-    found = (each.info for each in psutil.process_iter(_FACTS))
-    return [each for each in found if each["pid"] != os.getpid() and (each["cmdline"] or each["exe"])]
-
-
 def find(
     processes: Iterable[Mapping[str, Any]],
     selector: Selector | None,
@@ -117,7 +113,7 @@ def find(
     """List the pids that a context is to watch now, in ascending order.
 
     Args:
-        processes: As :func:`scan` found them.
+        processes: As :func:`damond.service.processes.scan` found them.
         selector: Conditions; None selects nothing beyond the roots.
         roots: Pids that belong to the context in any case, while they live.
         children: Take descendants too.

@@ -14,13 +14,16 @@ from damond.errors import DamondError, WorkerFailedError
 from damond.plugin import Registry
 from damond.service import config as configuration
 from damond.service import reload
+from damond.service.authorized import Authorized
 from damond.service.config import Config
 from damond.service.control import ControlServer
 from damond.service.journal import Journal
 from damond.service.notify import notify, notify_reloading, watchdog_interval_s
 from damond.service.privileges import Identity
+from damond.service.readers import REMOTE_STREAM, STREAM, Readers
 from damond.service.remote import RemoteQuery, RemoteStream, load_pair
 from damond.service.runtime_dir import RuntimeDir
+from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec
 from damond.service.supervisor import Supervisor
 
@@ -45,6 +48,7 @@ class Service:
         self._registry = registry
         self._directory = directory
         self._tasks: list[asyncio.Task[None]] = []
+        self._authorized: Authorized | None = None
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
         """Serve until SIGTERM, SIGINT or the verb ``shutdown``.
@@ -77,12 +81,18 @@ class Service:
                 lost_lines=lambda: journal.lost,
                 plugins=service.plugins,
                 identity=identity,
+                sharing=Sharing(
+                    None if isinstance(service.max_cpu, str) else service.max_cpu, service.max_checks_per_s
+                ),
             ) as self._supervisor:
                 _take_all_descriptors()
                 self._control = ControlServer(self._supervisor, self.reload)
                 remote.callback(self._control.close)
                 self._bind(runtime)
                 self._open_remote(pair, runtime, remote)
+                self._readers = Readers(self._doors(runtime))
+                remote.callback(self._readers.close)
+                self._control.add_status("readers", self._readers.describe)
                 self._handle_signals()
                 if await self._start_all():
                     on_ready(runtime.endpoints.stream)
@@ -91,26 +101,35 @@ class Service:
 
     def _bind(self, runtime: RuntimeDir) -> None:
         with runtime.binding("query", shared=True):
-            query = self._control.bind(runtime.endpoints.query)
+            query = self._control.bind(runtime.endpoints.query, may_steer=False)
         with runtime.binding("control", shared=False):
-            control = self._control.bind(runtime.endpoints.control)
+            control = self._control.bind(runtime.endpoints.control, may_steer=True)
         self._spawn(self._control.serve(query, may_steer=False))
         self._spawn(self._control.serve(control, may_steer=True))
 
     def _open_remote(self, pair: tuple[bytes, bytes] | None, runtime: RuntimeDir, stack: contextlib.ExitStack) -> None:
         remote = self._config.remote
-        self._remotes: list[RemoteStream | RemoteQuery] = []
         if pair is None or remote.authorized is None:
             return
+        self._authorized = authorized = Authorized(remote.authorized)
+        addresses = {"stream": remote.stream, "query": remote.query}
+        self._control.add_status("remote", lambda: {**addresses, **authorized.describe()})
         if remote.stream:
-            stream = RemoteStream(runtime.endpoints.stream, remote.stream, pair, remote.authorized)
-            self._remotes.append(stream)
+            local, welcome = runtime.endpoints.stream, self._supervisor.welcome
+            stream = RemoteStream(local, remote.stream, pair, authorized, welcome)
             stack.callback(stream.close)
         if remote.query:
-            query = RemoteQuery(remote.query, pair, remote.authorized)
-            self._remotes.append(query)
+            query = RemoteQuery(remote.query, pair, authorized)
             stack.callback(query.close)
             self._spawn(self._control.serve(query.socket, may_steer=False))
+
+    def _doors(self, runtime: RuntimeDir) -> dict[str | int, str]:
+        """Name the sockets that readers come in by: paths, and ports of the network."""
+        doors: dict[str | int, str] = {str(runtime.endpoints.path(name)): name for name in ("query", STREAM)}
+        for name, address in (("remote_query", self._config.remote.query), (REMOTE_STREAM, self._config.remote.stream)):
+            if address:
+                doors[int(address.rpartition(":")[2])] = name
+        return doors
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(coroutine))
@@ -136,7 +155,10 @@ class Service:
 
     async def _start_all(self) -> bool:
         """Start the contexts of the configuration; return False if the end is wanted before all of them run."""
-        starting = asyncio.gather(*map(self._start, self._config.specs(autostart_only=True)))
+        specs = self._config.specs(autostart_only=True)
+        self._supervisor.sharing.expected = len(specs)
+        starting = asyncio.gather(*map(self._start, specs))
+        starting.add_done_callback(lambda _: setattr(self._supervisor.sharing, "expected", 0))
         ending = asyncio.create_task(self._control.shutdown.wait())
         waiting: list[asyncio.Future[Any]] = [starting, ending]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -162,9 +184,11 @@ class Service:
             ConfigError: It is faulty: nothing has changed.
         """
         new = configuration.load(self._path, self._registry)
-        for each in self._remotes:
-            if new.remote.authorized is not None:
-                each.reload(new.remote.authorized)
+        if self._authorized is not None and new.remote.authorized is not None:
+            revoked = self._authorized.read(new.remote.authorized)
+            if revoked:  # keys are asked for when a connection begins
+                self._readers.cut_all("remote_query")
+                self._readers.cut_all(REMOTE_STREAM)
         done = await reload.apply(self._supervisor, self._config, new)
         self._config = new
         return done
@@ -192,9 +216,6 @@ class Service:
 
 
 def _take_all_descriptors() -> None:
-    """Raise the limit of this process alone as far as it may: each subscriber takes a descriptor.
-
-    libzmq 4.3.5 ends the process when accept() on an ipc socket returns EMFILE (ipc_listener_t::accept).
-    """
+    """Raise the limit of this process alone as far as it may: each reader takes a descriptor, see readers.py."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

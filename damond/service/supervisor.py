@@ -7,30 +7,37 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import psutil
 
 from damond import __version__
 from damond.core import Attrs
-from damond.errors import BusyError, ContextExistsError, DamondError, NotRunningError, UnknownNameError, UsageError
-from damond.plugin import Registry, parse_options
+from damond.errors import DamondError, NotRunningError, UnknownNameError, UsageError, WorkerFailedError
+from damond.plugin import Registry
+from damond.service.checks import target_problems
+from damond.service.contexts import Contexts
 from damond.service.follow import FOLLOW_EVERY_S, Command, follow, with_targets
-from damond.service.hub import Hub
+from damond.service.hub import SNDHWM, Hub
 from damond.service.launch import LauncherProcess
-from damond.service.managed import RUNNING, ManagedContext
+from damond.service.lost import Lost
+from damond.service.managed import ManagedContext
 from damond.service.privileges import Identity, describe
+from damond.service.processes import Processes
 from damond.service.runtime_dir import RuntimeDir
+from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec, TargetSpec
-from damond.stream import wire
+from damond.service.status import describe_context, never_started
+from damond.stream import welcome
+from damond.stream.welcome import Welcome
 
 _log = logging.getLogger(__name__)
 
 _HEALTH_EVERY_S: Final = 0.25
-_MAX_ENDED: Final = 100
-"""Contexts that have ended and are still shown in status."""
+_HEALTH_AT_LEAST_EVERY_S: Final = 1.0
+_SHARE_EVERY_S: Final = 2.0
 
 
 class Supervisor:
@@ -48,12 +55,16 @@ class Supervisor:
         trusting: As in :class:`LauncherProcess`.
         plugins: As in :class:`LauncherProcess`.
         identity: Whom this process becomes as soon as the launcher runs, which stays as it is.
+        sharing: The budgets of the service; None is no bound.
 
     Attributes:
-        known: As given.
+        contexts: What has been started, and what could be.
         registry: As given.
+        sharing: As given.
         launcher: The parent of the workers.
         hub: The stream.
+        lost: What readers say they have lost.
+        welcome: What every subscriber is told when it is connected.
     """
 
     def __init__(
@@ -68,18 +79,24 @@ class Supervisor:
         trusting: bool = False,
         plugins: Sequence[str] | None = None,
         identity: Identity | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
-        self.known = {spec.name: spec for spec in known}
+        self.contexts = Contexts(known, self._forget)
         self.registry = registry
+        self.sharing = sharing or Sharing()
         self.launcher = LauncherProcess(runtime.endpoints, trusting=trusting, plugins=plugins)
+        self.lost = Lost()
+        self._processes = Processes(self.launcher.executables)
         self._runtime = runtime
         self._identity = identity
         self._on_stderr = on_stderr or _forward_stderr
         self._lost_lines = lost_lines or (lambda: 0)
         self._restarts = restarts
-        self._contexts: dict[str, ManagedContext] = {}
         self._host = socket.gethostname()
         self._started_ns = time.time_ns()
+        self.welcome = welcome.encode(
+            Welcome(version=__version__, host=self._host, pid=os.getpid(), started_ns=self._started_ns, queue=SNDHWM)
+        )
 
     async def __aenter__(self) -> Self:
         await self.launcher.__aenter__()
@@ -87,31 +104,36 @@ class Supervisor:
             if self._identity is not None:
                 self._identity.assume()
             with self._runtime.binding("stream", shared=True):
-                self.hub = Hub(self._runtime.endpoints, self._host)
+                self.hub = Hub(self._runtime.endpoints, self._host, self.welcome)
         except BaseException:
             await self.launcher.__aexit__()
             raise
         self._publisher = self.hub.publisher()
-        self._watching = [asyncio.create_task(each) for each in (self._watch_health(), self._watch_targets())]
+        self._watching = [
+            asyncio.create_task(each) for each in (self._watch_health(), self._watch_targets(), self._watch_costs())
+        ]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         for task in self._watching:
             task.cancel()
-        with contextlib.suppress(NotRunningError):
-            await self.stop(list(self._contexts))
-        await asyncio.gather(*(each.end_command() for each in self._contexts.values()))
-        await self.launcher.__aexit__(*exc)
-        self._publisher.close()
-        self.hub.close()
+        try:
+            await self.stop([each.spec.name for each in self.contexts])
+        except NotRunningError:
+            pass
+        except WorkerFailedError as error:  # the launcher is stopped; it ends all workers when it goes on
+            _log.error("%s", error)
+        await asyncio.gather(*(each.end_command() for each in self.contexts))
+        try:
+            await self.launcher.__aexit__(*exc)
+        finally:
+            self._publisher.close()
+            self.hub.close()
 
     @property
     def nr_running(self) -> int:
         """Contexts that run (``damon_nr_running_ctxs``)."""
-        return len(self._running())
-
-    def _running(self) -> list[ManagedContext]:
-        return [each for each in self._contexts.values() if each.state in RUNNING]
+        return len(self.contexts.running())
 
     async def start(self, specs: Sequence[ContextSpec], *, exclusive: bool = False) -> None:
         """Start contexts, all or none; return when all of them sample.
@@ -126,10 +148,11 @@ class Supervisor:
             DamondError: Whatever a worker could not begin with; the others have been stopped again.
         """
         # Nothing is awaited until all are entered: two requests can't both take a name.
-        self._refuse(specs, exclusive=exclusive)
+        self.contexts.refuse(specs, exclusive=exclusive)
         for spec in specs:
             self.check(spec)
         group = [self._enter(spec, exclusive=exclusive) for spec in specs]
+        self.sharing.share(self.contexts.running())
         try:
             for each in group:
                 await self._begin(each)
@@ -154,15 +177,15 @@ class Supervisor:
             context.command = Command(spec.command)
             spec = replace(spec, targets=(*spec.targets, TargetSpec(context.command.pid)))
         context.roots = [each.id for each in spec.targets]
-        context.spec = await with_targets(spec, self._own_pids())
+        context.spec = await with_targets(spec, self._processes, self._own_pids())
         context.target_ids = [each.id for each in context.spec.targets]
 
     def _own_pids(self) -> list[int]:
-        workers = [each.handle.pid for each in self._contexts.values() if each.handle is not None and each.handle.pid]
+        workers = [each.handle.pid for each in self.contexts if each.handle is not None and each.handle.pid]
         return [os.getpid(), self.launcher.pid, *workers]
 
     def _enter(self, spec: ContextSpec, *, exclusive: bool) -> ManagedContext:
-        self._contexts[spec.name] = context = ManagedContext(
+        context = ManagedContext(
             spec,
             self.launcher,
             self._publisher.publish_as,
@@ -170,31 +193,12 @@ class Supervisor:
             exclusive=exclusive,
             restarts=self._restarts,
         )
-        context.enter()
-        self._forget_old()
+        self.contexts.add(context)
         return context
 
-    def _forget_old(self) -> None:
-        """Forget the oldest of the contexts that have ended and are in no configuration: names may be new for ever."""
-        ended = [name for name, each in self._contexts.items() if each.state not in RUNNING and name not in self.known]
-        for name in ended[:-_MAX_ENDED]:
-            del self._contexts[name]
-            self.hub.forget(name)
-
-    def _refuse(self, specs: Sequence[ContextSpec], *, exclusive: bool) -> None:
-        running = self._running()
-        names = [each.spec.name for each in running]
-        for spec in specs:
-            if spec.name in names:
-                raise ContextExistsError(
-                    f"context {spec.name!r} runs already", hint="stop it first, or choose another name"
-                )
-            names.append(spec.name)
-        if running and (exclusive or any(each.exclusive for each in running)):
-            raise BusyError(
-                f"{len(running)} contexts run, and {'this group' if exclusive else 'one of them'} wants to be alone",
-                hint="stop them first, or start without exclusive",
-            )
+    def _forget(self, name: str) -> None:
+        self.hub.forget(name)
+        self.lost.forget(name)
 
     def check(self, spec: ContextSpec) -> None:
         """Refuse what can be known to be wrong before anything starts.
@@ -203,10 +207,15 @@ class Supervisor:
             UnknownNameError: Primitive or option.
             InvalidOptionError: The value of an option.
             InvalidAttrsError: Attributes that contradict each other.
+            UsageError: It watches processes, and none is given.
         """
-        if spec.primitive != "auto" and ":" not in spec.primitive:
-            parse_options(spec.primitive, self.registry.primitive(spec.primitive).Options, spec.options)
-        Attrs(**spec.attrs)  # type: ignore[arg-type]
+        if ":" not in spec.primitive:
+            for problem in self.registry.option_problems(spec.primitive, spec.options):
+                raise problem
+            given = {"targets": spec.targets, "select": spec.select or spec.waits_for_targets, "command": spec.command}
+            for problem in target_problems(self.registry, spec.primitive, [key for key, each in given.items() if each]):
+                raise problem
+        Attrs.fitting(spec.attrs)
 
     async def stop(self, names: Sequence[str]) -> None:
         """Stop contexts; those of them that have ended by themselves are no error.
@@ -214,42 +223,51 @@ class Supervisor:
         Raises:
             UnknownNameError: There is no such context.
             NotRunningError: None of them runs.
+            WorkerFailedError: One does not end; all others have ended.
         """
         for name in names:
-            if name not in self._contexts and name not in self.known:
-                raise UnknownNameError("context", name, {*self._contexts, *self.known})
-        running = [each for each in self._running() if each.spec.name in names]
+            if name not in self.contexts.names():
+                raise UnknownNameError("context", name, self.contexts.names())
+        running = [each for each in self.contexts.running() if each.spec.name in names]
         if not running:
             raise NotRunningError(f"not running: {', '.join(names)}", hint="'damond status' shows what runs")
-        await asyncio.gather(*(each.stop() for each in running))
-
-    def context(self, name: str) -> ManagedContext:
-        """Look up a context that has been started.
-
-        Raises:
-            UnknownNameError: There is no such context.
-            NotRunningError: It is known, and was never started.
-        """
-        if name in self._contexts:
-            return self._contexts[name]
-        if name in self.known:
-            raise NotRunningError(f"{name} was never started", hint=f"damond start {name}")
-        raise UnknownNameError("context", name, {*self._contexts, *self.known})
+        ends = await asyncio.gather(*(each.stop() for each in running), return_exceptions=True)
+        for failure in ends:
+            if isinstance(failure, BaseException):
+                raise failure
 
     async def tune(
-        self, name: str, attrs: dict[str, int], *, add: Sequence[int] = (), remove: Sequence[int] = ()
+        self,
+        name: str,
+        attrs: dict[str, int],
+        *,
+        add: Sequence[int] = (),
+        remove: Sequence[int] = (),
+        goal: Mapping[str, int] | Literal["keep"] | None = "keep",
     ) -> None:
-        """Change attributes and targets of a running context without losing results.
+        """Change attributes, goal and targets of a running context without losing results.
 
         Raises:
-            DamondError: The worker refused; as :meth:`context`.
+            DamondError: The worker refused; as :meth:`Contexts.get`.
         """
-        context = self.context(name)
-        if attrs:
-            await context.request("tune", attrs=attrs)
-            context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs})
+        context = self.contexts.get(name)
+        if attrs or goal != "keep":
+            wanted = {} if goal == "keep" else {"goal": goal}
+            await context.request("tune", attrs=attrs, **wanted)
+            kept = context.spec.intervals_goal if isinstance(goal, str) else goal
+            context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs}, intervals_goal=kept)
         if add or remove:
-            await context.retarget(self._changed_targets(context, add, remove))
+            await context.retarget(self._changed_targets(context, add, remove), "requested", add)
+
+    def bound(self, name: str, max_cpu: float | None) -> None:
+        """Change what a context may cost at most, besides its share of the service's budget.
+
+        Raises:
+            DamondError: As :meth:`context`.
+        """
+        context = self.contexts.get(name)
+        context.spec = replace(context.spec, max_cpu=max_cpu)
+        self.sharing.share(self.contexts.running())
 
     @staticmethod
     def _changed_targets(context: ManagedContext, add: Sequence[int], remove: Sequence[int]) -> list[int]:
@@ -270,33 +288,44 @@ class Supervisor:
         """Let sampling rest, or go on.
 
         Raises:
-            DamondError: As :meth:`context`; or the worker does not answer.
+            DamondError: As :meth:`Contexts.get`; or the worker does not answer.
         """
-        context = self.context(name)
-        await context.request("pause", paused=paused)
-        context.paused = paused
+        await self.contexts.get(name).pause(paused=paused)
 
     async def _watch_health(self) -> None:
         looked_s = time.monotonic()
         while True:
-            await asyncio.sleep(_HEALTH_EVERY_S)
+            # No more often than is of use: each look is a part of the service's budget.
+            every_s = min((each.aggr_interval_s for each in self.contexts.running()), default=_HEALTH_AT_LEAST_EVERY_S)
+            every_s = min(max(every_s, _HEALTH_EVERY_S), _HEALTH_AT_LEAST_EVERY_S)
+            await asyncio.sleep(every_s)
             before_s, looked_s = looked_s, time.monotonic()
             # As after SIGSTOP and SIGCONT of this process: what waits to be read by now is not late.
-            stalled_s = max(0.0, looked_s - before_s - 2 * _HEALTH_EVERY_S)
-            for name, each in list(self._contexts.items()):
-                each.check_health(self.hub.last_snapshot_s.get(name, 0.0), stalled_s)
+            stalled_s = max(0.0, looked_s - before_s - every_s - _HEALTH_EVERY_S)
+            for each in self.contexts:
+                each.check_health(self.hub.last_snapshot_s.get(each.spec.name, 0.0), stalled_s)
 
     async def _watch_targets(self) -> None:
+        told = ""
         while True:
             await asyncio.sleep(FOLLOW_EVERY_S)
             try:
-                await follow(list(self._contexts.values()), self._own_pids())
-            except (OSError, psutil.Error) as error:  # as without descriptors: targets stay as they are until then
-                _log.warning("the processes of this machine can't be listed: %s", error)
+                await follow(self.contexts, self._processes, self._own_pids())
+                told = ""
+            except (OSError, psutil.Error, WorkerFailedError) as error:  # no descriptors, or the launcher is stopped
+                if str(error) != told:
+                    told = str(error)
+                    _log.warning("targets stay as they are, processes can't be listed: %s", error)
+
+    async def _watch_costs(self) -> None:
+        while True:
+            self.sharing.measure(self.launcher.pid)
+            self.sharing.share(self.contexts.running())
+            await asyncio.sleep(_SHARE_EVERY_S)
 
     def is_fresh(self) -> bool:
         """Whether every running context publishes in time."""
-        return all(each.healthy for each in self._contexts.values() if each.state == "running")
+        return all(each.health.healthy for each in self.contexts if each.state == "running")
 
     def status(self) -> dict[str, Any]:
         """Tell how everything is, as plain values."""
@@ -310,53 +339,23 @@ class Supervisor:
             "runtime_dir": str(self._runtime.endpoints.directory),
             "stream": self._runtime.endpoints.stream,
             "nr_running": self.nr_running,
+            "budget": self.sharing.describe(),
             "drops": {
                 "missed": dict(self.hub.drops.missed),
                 "malformed": self.hub.drops.malformed,
                 "log": self._lost_lines(),
+                "readers": self.lost.describe(),
             },
-            "contexts": [self._describe(name) for name in sorted({*self._contexts, *self.known})],
+            "contexts": [self._describe(name) for name in sorted(self.contexts.names())],
         }
 
     def _describe(self, name: str) -> dict[str, Any]:
-        context = self._contexts.get(name)
-        if context is None:
-            spec = self.known[name]
-            return {"name": name, "state": "stopped", "reason": "never started", "primitive": spec.primitive}
-        row = {"name": name, **context.describe()}
-        if row["pid"] is not None:
-            row["process"] = _process(row["pid"])
-        row["newest"] = self._newest(name)
-        row["stale"] = context.state != "running"
-        return row
-
-    def _newest(self, name: str) -> dict[str, Any] | None:
-        """Show the newest summary and how old the newest snapshot is. Decoded here only, when somebody asks."""
-        frames = self.hub.newest.get(wire.topic(name, "summary"))
-        if frames is None:
-            return None
-        summary = wire.decode(frames)
-        newest = wire.decode(self.hub.newest.get(wire.topic(name, "snapshot"), frames))
-        row = {**wire.to_map(summary, self._host), "end_ns": getattr(newest, "end_ns", 0)}
-        row.pop("memory", None)  # with its mappings it is larger than all the rest
-        return row
+        if name not in self.contexts:
+            return never_started(self.contexts.known[name])
+        return describe_context(self.contexts.get(name), self.hub, self._host)
 
 
 def _forward_stderr(raw: bytes) -> None:
     """Pass on what a worker wrote to its standard error; all share one log. ``status`` keeps the last lines anyway."""
     with contextlib.suppress(OSError):  # a full disk, or a standard error that is no file: nobody could be told
         os.write(sys.stderr.fileno(), raw)
-
-
-def _process(pid: int) -> dict[str, Any]:
-    try:
-        process = psutil.Process(pid)
-        with process.oneshot():
-            times = process.cpu_times()
-            return {
-                "rss_bytes": process.memory_info().rss,
-                "cpu_s": times.user + times.system,
-                **describe(pid),
-            }
-    except (OSError, psutil.Error):
-        return {}

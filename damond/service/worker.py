@@ -18,12 +18,26 @@ from typing import Any, Final
 import numpy as np
 import zmq
 
-from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot, Target, TargetSnapshot, summarize
+from damond.core import (
+    Attrs,
+    Budget,
+    BudgetUse,
+    Callback,
+    Context,
+    IntervalsGoal,
+    Kdamond,
+    Primitive,
+    Snapshot,
+    Target,
+    TargetSnapshot,
+    summarize,
+)
 from damond.errors import DamondError, NotPermittedError, PluginError, UnreachableError, UsageError
 from damond.plugin import Registry, parse_options
 from damond.service.footprint import FootprintReader
 from damond.service.link import Link, LinkClosedError, wait_readable
 from damond.service.spec import ContextSpec
+from damond.service.targets import ENDED, Targets, refuse_gone, refuse_left_out
 from damond.stream.publisher import Publisher
 from damond.stream.wire import Event
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
@@ -33,7 +47,13 @@ _log = logging.getLogger(__name__)
 SUMMARY_INTERVAL_NS: Final = 5_000_000_000
 """Least time between two summaries, as DAMON_STAT refreshes."""
 
+PACE_INTERVAL_NS: Final = 10_000_000_000
+"""Least time between two events that say that goal or budget have changed the intervals."""
+
 _CONNECT_TIMEOUT_S: Final = 10.0
+
+_NEWS: Final = 0.1
+"""Part by which a cost must change to be told again."""
 
 _MESSAGE_SZ: Final = 4000
 """Characters of what a plugin has to say about its failure: it crosses a link, and is kept."""
@@ -80,24 +100,26 @@ class LinkStop:
         self.reason = self.reason or "terminated"
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait that long, or until a stop is requested: then return True."""
-        if self.reason:
-            return True
-        ready = wait_readable([self._link.fileno(), self._wakeup.fileno()], timeout_s)
-        if self._link.fileno() in ready:
-            self._listen()
+        """Wait that long, or until a stop is requested: then return True. A request of a person ends the wait, too."""
+        deadline_s = time.monotonic() + timeout_s
+        patient = True
+        while patient and not self.reason:
+            ready = wait_readable([self._link.fileno(), self._wakeup.fileno()], deadline_s - time.monotonic())
+            patient = self._link.fileno() in ready and not self._listen()
         return bool(self.reason)
 
-    def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """Take a message in; say whether somebody waits for what it asks for."""
         try:
             message, _ = self._link.receive()
         except LinkClosedError:
             self.reason = "supervisor_gone"
-            return
+            return True
         if message["kind"] == "stop":
             self.reason = "requested"
         elif self.on_request is not None:
             self.on_request(message)
+        return bool(message["kind"] != "budget")
 
 
 class Reporter:
@@ -108,14 +130,21 @@ class Reporter:
         self._publisher = publisher
         self._link = link
         self._footprint = FootprintReader()
+        self._targets: Targets | None = None
         self._summary_due_ns = 0
         self._span_ns = self._checks = self._cpu_us = 0
+        self._pace_due_ns = self._nr_paced = 0
+        self._paced_from: Attrs | None = None
+        self._pace = Attrs()
+        self._wanted: dict[str, float] = {}
 
     def event(self, event: str, reason: str = "", **details: Any) -> None:
         """Publish a change in the life of the context, and tell the supervisor."""
-        message = Event(context=self._name, time_ns=time.time_ns(), event=event, reason=reason, details=details)
+        time_ns = time.time_ns()
+        message = Event(context=self._name, time_ns=time_ns, event=event, reason=reason, details=details)
         seq = self._publisher.publish(message)
-        self.tell("event", event=event, reason=reason, details=details, epoch=self._publisher.epoch, seq=seq)
+        rest = {"event": event, "reason": reason, "details": details, "time_ns": time_ns}
+        self.tell("event", **rest, epoch=self._publisher.epoch, seq=seq)
 
     def tell(self, kind: str, **rest: Any) -> None:
         """Tell the supervisor alone."""
@@ -126,6 +155,7 @@ class Reporter:
 
     def started(self, ctx: Context, primitive: Primitive) -> None:
         """Report that the worker is ready."""
+        self._targets = Targets(ctx, primitive)
         _log.info("%s: %s monitors %d regions", self._name, primitive.name, ctx.nr_regions)
         self.event(
             "started",
@@ -133,9 +163,16 @@ class Reporter:
             granularity=primitive.granularity,
             nr_regions=ctx.nr_regions,
             attrs=asdict(ctx.attrs),
+            targets=self._targets.ids,
             pids=[target.pid for target in ctx.targets if target.pid is not None],
         )
         self._footprint.look(_processes(ctx.targets))
+
+    def retargeted(self, reason: str) -> None:
+        """Report which targets have come or gone since the last time, if any."""
+        news = self._targets.news() if self._targets is not None else None
+        if news is not None:
+            self.event("targets_changed", reason, **news)
 
     def tuned(self, ctx: Context, old: Attrs) -> None:
         """Report that the attributes have changed."""
@@ -143,10 +180,31 @@ class Reporter:
         changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
         self.event("attrs_changed", "tuned", changed=changed, attrs=asdict(ctx.attrs))
 
+    def paced(self, ctx: Context, old: Attrs) -> None:
+        """Tell the supervisor how fast the context goes now; the stream hears of it now and then."""
+        self.tell("paced", attrs=asdict(ctx.attrs))
+        self._paced_from = self._paced_from or old
+        self._nr_paced += 1
+        self._tell_paced(ctx.attrs)
+
+    def _tell_paced(self, attrs: Attrs) -> None:
+        """Publish that the pace has changed, unless that has been said only just now."""
+        now_ns = time.monotonic_ns()
+        if self._paced_from is None or now_ns < self._pace_due_ns:
+            self._pace = attrs
+            return
+        self._pace_due_ns = now_ns + PACE_INTERVAL_NS
+        changed = _changed(asdict(self._paced_from), attrs)
+        self.event("attrs_changed", "paced", changed=changed, attrs=asdict(attrs), changes=self._nr_paced)
+        self._paced_from, self._nr_paced = None, 0
+
     def aggregated(self, snapshot: Snapshot) -> None:
         """Publish a snapshot, and a summary when one is due: costs in it are those since the last one."""
         self._publisher.publish(snapshot)
         self._footprint.look(_processes(snapshot.targets))
+        self.retargeted(ENDED)
+        if self._paced_from is not None:
+            self._tell_paced(self._pace)
         self._span_ns += snapshot.end_ns - snapshot.start_ns
         self._checks += snapshot.checks
         self._cpu_us += snapshot.cpu_us
@@ -162,7 +220,17 @@ class Reporter:
             memory=self._footprint.latest(),
         )
         self._publisher.publish(summary)
+        self._tell_cost(snapshot.budget)
         self._span_ns = self._checks = self._cpu_us = 0
+
+    def _tell_cost(self, used: BudgetUse | None) -> None:
+        """Tell the supervisor how much of the budget is wanted, if that is something new."""
+        if used is None:
+            return
+        wanted = {"wanted_cpu": used.wanted_cpu, "wanted_checks_per_s": used.wanted_checks_per_s}
+        if any(abs(amount - self._wanted.get(name, 0.0)) > _NEWS * amount for name, amount in wanted.items()):
+            self._wanted = wanted
+            self.tell("cost", **wanted)
 
 
 def _processes(targets: Iterable[Target | TargetSnapshot]) -> list[tuple[int, int]]:
@@ -213,7 +281,7 @@ def make_primitive(spec: ContextSpec, *, trusting: bool = True, plugins: Collect
         return primitive
     if spec.primitive == "auto":
         registry = Registry(allowed=plugins)
-        return registry.make(registry.choose().name, spec.options)
+        return registry.make(registry.choose(spec.options).name, spec.options)
     # Only the plugin that is needed: a broken one costs no other context its memory or its life.
     return Registry(offering=spec.primitive, allowed=plugins).make(spec.primitive, spec.options)
 
@@ -226,7 +294,8 @@ def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
         InvalidRegionError: Initial regions are empty, unsorted or overlap.
         UsageError: A callback can't be imported.
     """
-    targets = [Target(each.id, pid=each.id if primitive.process_targets else None) for each in spec.targets]
+    by_process = primitive.process_targets
+    targets = [Target(each.id, pid=each.id if by_process else None, found=each.found) for each in spec.targets]
     for target, given in zip(targets, spec.targets, strict=True):
         target.set_ranges(given.ranges)
     callbacks: dict[str, Callable[[Context], Any]] = {
@@ -239,6 +308,10 @@ def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
         callback=Callback(private=spec.private, **callbacks),
         rng=np.random.default_rng(spec.seed),
         waits_for_targets=spec.waits_for_targets,
+        intervals_goal=None if spec.intervals_goal is None else IntervalsGoal(**spec.intervals_goal),
+        budget=spec.budget(),
+        initial_nr_regions=spec.initial_nr_regions,
+        strict_min_nr_regions=spec.strict_min_nr_regions,
     )
 
 
@@ -258,6 +331,7 @@ class Commands:
             "tune": self._tune,
             "targets": self._targets,
             "pause": self._pause,
+            "budget": self._budget,
         }
 
     def request(self, message: dict[str, Any]) -> None:
@@ -272,15 +346,34 @@ class Commands:
             refusal = {"code": error.code, "message": error.message, "hint": error.hint}
         self._reporter.tell("done", id=message["id"], error=refusal)
 
+    def _budget(self, message: dict[str, Any]) -> None:
+        self._kdamond.allow(Budget(**message["bounds"]))
+
     def _tune(self, message: dict[str, Any]) -> None:
-        self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.ctx.attrs), **message["attrs"]}))
+        if "goal" in message:
+            goal = message["goal"]
+            self._kdamond.aim(None if goal is None else IntervalsGoal(**goal))
+        self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.asked), **message["attrs"]}))
 
     def _targets(self, message: dict[str, Any]) -> None:
-        by_process = self._primitive.process_targets
+        ctx, by_process, added = self._kdamond.ctx, self._primitive.process_targets, message["added"]
+        if by_process:
+            refuse_gone(added)
+        self._reporter.retargeted(ENDED)
+        before = list(ctx.targets)
         self._kdamond.retarget([Target(each, pid=each if by_process else None) for each in message["ids"]])
+        try:
+            refuse_left_out(ctx, added)
+        except DamondError:
+            self._kdamond.retarget(before)
+            raise
+        self._reporter.retargeted(message["reason"])
 
     def _pause(self, message: dict[str, Any]) -> None:
+        before = self._kdamond.paused
         self._kdamond.pause(paused=message["paused"])
+        if self._kdamond.paused != before:
+            self._reporter.event("paused" if message["paused"] else "resumed", message["reason"])
 
 
 def _monitor(spec: ContextSpec, primitive: Primitive, stop: LinkStop, reporter: Reporter) -> None:

@@ -1,13 +1,16 @@
 """The reading end of the stream: decodes messages, and tells what was lost."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import zmq
 import zmq.asyncio
 
 from damond.core.context import check_name
-from damond.stream import wire
+from damond.stream import welcome, wire
+from damond.stream.losses import LossReporter
+from damond.stream.welcome import Welcome
 
 RCVHWM: Final = 1000
 """Messages that may wait in the reader; what comes then is lost, and reported as missed."""
@@ -60,14 +63,44 @@ class Tracker:
 
 
 class _Base:
-    def __init__(self, kinds: Iterable[str], latest: bool) -> None:  # noqa: FBT001 - passed on from keywords
+    """What both subscribers have.
+
+    Attributes:
+        welcome: Who publishes, once it is connected; another one after it was connected anew. None before.
+    """
+
+    _context: "zmq.Context[Any]"
+
+    def __init__(self, kinds: Iterable[str], latest: bool, losses: LossReporter | None) -> None:  # noqa: FBT001 - passed on from keywords
+        self.welcome: Welcome | None = None
+        self._losses = losses
         self._kinds = frozenset(kinds)
         self._latest = latest
         self._tracker = Tracker()
+        self._ready: list[wire.Message] = []
 
     def prime(self, frames: wire.Frames) -> wire.Message:
         """Begin with a message that came in another way; the stream goes on from there, and a gap is told."""
         return self._tracker.decode(frames)
+
+    def _take(self, waiting: Iterable[list[bytes]]) -> None:
+        """Take in what came: the welcome is kept, messages wait behind those that are there."""
+        messages = []
+        for frames in waiting:
+            if welcome.is_welcome(frames):
+                self.welcome = welcome.decode(frames[0])
+            else:
+                messages.append(frames)
+        decoded = list(self._newest(messages))
+        if self._losses is not None:
+            for message in decoded:
+                self._losses.note(message, self._context)
+        self._ready = [*decoded[::-1], *self._ready]
+
+    def _end(self) -> None:
+        if self._losses is not None:
+            self._losses.close()
+        self._context.destroy(linger=0)
 
     def _wanted(self, frames: wire.Frames) -> bool:
         return wire.parse_topic(frames[0])[1] in self._kinds
@@ -93,6 +126,7 @@ class Subscriber(_Base):
         kinds: ``snapshot``, ``summary``, ``event``.
         latest: Pass over all but the newest message of each topic when falling behind (events are never passed over).
         connect: Connects the socket, where more than an address is needed.
+        losses: Tells the supervisor what is lost; None tells nobody.
     """
 
     def __init__(
@@ -103,16 +137,16 @@ class Subscriber(_Base):
         *,
         latest: bool = False,
         connect: Connect | None = None,
+        losses: LossReporter | None = None,
     ) -> None:
-        super().__init__(kinds, latest)
+        super().__init__(kinds, latest, losses)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
         try:
-            _connect(self._socket, endpoint, topics(contexts, self._kinds), connect)
+            connect_socket(self._socket, endpoint, [*topics(contexts, self._kinds), welcome.TOPIC], connect)
         except BaseException:
             self.close()
             raise
-        self._ready: list[wire.Message] = []
 
     def receive(self, timeout_s: float | None = None) -> wire.Message | None:
         """Return the next message, or None if none came in time. None as time waits for ever.
@@ -120,11 +154,30 @@ class Subscriber(_Base):
         Raises:
             ProtocolError: Something that is no message of wire version 1 came.
         """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._ready:
-            if not self._socket.poll(None if timeout_s is None else int(timeout_s * 1000)):
+            if not self._take_some(deadline_s):
                 return None
-            self._ready = list(self._newest(self._waiting()))[::-1]
         return self._ready.pop()
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Wait for the welcome; return False if none came in time. Messages that come meanwhile are kept.
+
+        Raises:
+            ProtocolError: As :meth:`receive`.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while self.welcome is None and self._take_some(deadline_s):
+            pass
+        return self.welcome is not None
+
+    def _take_some(self, deadline_s: float | None) -> bool:
+        """Wait until something is there, and take it in; return False if nothing came in time."""
+        left_ms = None if deadline_s is None else max(0, int((deadline_s - time.monotonic()) * 1000))
+        if not self._socket.poll(left_ms):
+            return False
+        self._take(self._waiting())
+        return True
 
     def _waiting(self) -> list[list[bytes]]:
         rows = [self._socket.recv_multipart()]
@@ -138,7 +191,7 @@ class Subscriber(_Base):
 
     def close(self) -> None:
         """Close the connection."""
-        self._context.destroy(linger=0)
+        self._end()
 
     def __enter__(self) -> Self:
         return self
@@ -158,16 +211,16 @@ class AsyncSubscriber(_Base):
         *,
         latest: bool = False,
         connect: Connect | None = None,
+        losses: LossReporter | None = None,
     ) -> None:
-        super().__init__(kinds, latest)
+        super().__init__(kinds, latest, losses)
         self._context = zmq.asyncio.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
         try:
-            _connect(self._socket, endpoint, topics(contexts, self._kinds), connect)
+            connect_socket(self._socket, endpoint, [*topics(contexts, self._kinds), welcome.TOPIC], connect)
         except BaseException:
             self.close()
             raise
-        self._ready: list[wire.Message] = []
 
     async def receive(self) -> wire.Message:
         """Return the next message.
@@ -176,11 +229,24 @@ class AsyncSubscriber(_Base):
             ProtocolError: Something that is no message of wire version 1 came.
         """
         while not self._ready:
-            rows = [await self._socket.recv_multipart()]
-            while self._latest and await self._socket.poll(0):
-                rows.append(await self._socket.recv_multipart())
-            self._ready = list(self._newest(rows))[::-1]
+            await self._take_some()
         return self._ready.pop()
+
+    async def wait_connected(self) -> Welcome:
+        """Wait for the welcome. Messages that come meanwhile are kept.
+
+        Raises:
+            ProtocolError: As :meth:`receive`.
+        """
+        while self.welcome is None:
+            await self._take_some()
+        return self.welcome
+
+    async def _take_some(self) -> None:
+        rows = [await self._socket.recv_multipart()]
+        while self._latest and await self._socket.poll(0):
+            rows.append(await self._socket.recv_multipart())
+        self._take(rows)
 
     def __aiter__(self) -> Self:
         return self
@@ -190,7 +256,7 @@ class AsyncSubscriber(_Base):
 
     def close(self) -> None:
         """Close the connection."""
-        self._context.destroy(linger=0)
+        self._end()
 
     async def __aenter__(self) -> Self:
         return self
@@ -199,12 +265,13 @@ class AsyncSubscriber(_Base):
         self.close()
 
 
-def _connect(
+def connect_socket(
     socket: "zmq.Socket[bytes] | zmq.asyncio.Socket",
     endpoint: str,
     subscriptions: Iterable[bytes],
     connect: Connect | None,
 ) -> None:
+    """Connect the reading end: with its limits, and again by itself whenever the supervisor comes back."""
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RCVHWM, RCVHWM)
     socket.setsockopt(zmq.RECONNECT_IVL, 100)

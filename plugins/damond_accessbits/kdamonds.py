@@ -17,6 +17,9 @@ _THREAD: Final = re.compile(r"kdamond\.\d+")
 _KTHREADD: Final = 2
 _PF_EXITING: Final = 0x4
 """Flag of threads that end, in field 9 of /proc/PID/stat (include/linux/sched.h, Linux 6.12)."""
+_ASK: Final = "find out who uses it (damo, a service, another administrator) and let them stop it"
+_ASK_ROOT: Final = f"{_ASK}; as root 'damond doctor' may know more"
+
 _KDAMONDS: Final = "sys/kernel/mm/damon/admin/kdamonds"
 
 
@@ -26,7 +29,7 @@ class Finding:
 
     Attributes:
         owner: Who runs it, as far as the kernel tells.
-        remedy: How to switch it off.
+        remedy: Whom to ask, and how to switch it off if it is nobody's.
         pid: Its thread, or None where the kernel does not say.
     """
 
@@ -42,8 +45,7 @@ def find_kdamonds(root: Root) -> list[Finding]:
     threads = [thread for thread in _threads(root) if thread[0] not in claimed]
     nameless = sum(each.pid is None for each in owned)
     return owned + [
-        Finding(f"the kernel thread {name} (pid {pid})", "find out who started it, and stop it there", pid)
-        for pid, name in threads[nameless:]
+        Finding(f"the kernel thread {name} (pid {pid})", _ASK_ROOT, pid) for pid, name in threads[nameless:]
     ]
 
 
@@ -55,7 +57,7 @@ def refuse_kdamonds(root: Root, *, instead: str = "") -> None:
         instead: What else the user could do, for the hint.
 
     Raises:
-        KdamondRunningError: It does; every owner is named, with how to switch it off.
+        KdamondRunningError: It does; every owner is named, with whom to ask and how to switch it off.
     """
     found = find_kdamonds(root)
     if found:
@@ -79,7 +81,7 @@ def _in_sysfs(root: Root) -> Iterator[Finding]:
             what = "/".join(operations) or "unknown operations"
             yield Finding(
                 f"kdamond {number} of /{_KDAMONDS} ({what})",
-                f"echo off > /{_KDAMONDS}/{number}/state (or damo stop)",
+                f"{_ASK}; if nobody needs it any more: echo off > /{_KDAMONDS}/{number}/state",
                 _pid(root.read_word(f"{_KDAMONDS}/{number}/pid")),
             )
 
@@ -90,7 +92,8 @@ def _modules(root: Root) -> Iterator[Finding]:
         if root.read_word(f"{parameters}/enabled") == "Y":
             yield Finding(
                 f"the module {module}",
-                f"echo N > /{parameters}/enabled",
+                "switched on by default, at boot or by an administrator: ask who needs it; "
+                f"if nobody does: echo N > /{parameters}/enabled",
                 _pid(root.read_word(f"{parameters}/kdamond_pid")),
             )
 

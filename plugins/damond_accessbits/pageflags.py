@@ -1,6 +1,7 @@
 """What page frames are used for (/proc/kpageflags), and which frame carries the bits of a folio."""
 
 import os
+import sys
 from typing import Final
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from damond.errors import SourceUnavailableError
 from damond_accessbits.root import Root
-from damond_accessbits.words import WORD_SZ, Words, read_words
+from damond_accessbits.words import WORD_SZ, Reach, Words, read_runs, read_words
 
 # include/uapi/linux/kernel-page-flags.h, Linux 6.12.
 UPTODATE: Final = 1 << 3
@@ -28,6 +29,9 @@ MAX_ORDER: Final = 18
 _BLOCK_ORDER: Final = 9
 """Sizes of folios are remembered per 2**9 frames: a transparent huge page of x86-64."""
 
+
+_MEASURED: Final = 128
+"""Frames whose flags are read to see what those of one cost; natively 12 us."""
 
 Bools = NDArray[np.bool_]
 
@@ -67,24 +71,39 @@ class PageFlags:
                 hint="run as root, on a kernel with CONFIG_PROC_PAGE_MONITOR",
             ) from error
         self._orders: dict[int, int] = {}
+        self._reach = Reach()
 
     def read(self, frames: Words) -> Words:
-        """Return the flags of frames; 0 behind the last frame of the machine."""
-        return read_words(self._fd, (frames * np.uint64(WORD_SZ)).tolist())
+        """Return the flags of frames, best in ascending order; 0 behind the last frame of the machine."""
+        if not self._reach.measured and len(frames):
+            offset = int(frames[0]) * WORD_SZ
+            self._reach.measure(lambda words: os.pread(self._fd, words * WORD_SZ, offset), _MEASURED)
+        return read_words(self._fd, frames, self._reach.words)
 
-    def carriers(self, frames: Words) -> tuple[Words, Words]:
+    def carriers(self, frames: Words, *, in_runs: bool = False) -> tuple[Words, Words]:
         """Find the frames that carry the idle bits of these ones: the head of the folio each belongs to.
+
+        Args:
+            frames: Numbers of frames.
+            in_runs: Neighbours among them are likely to be neighbours in memory.
 
         Returns:
             The frames and their flags; a tail without a head stays as it is.
         """
-        flags = self.read(frames)
-        tails = np.flatnonzero(flags & np.uint64(TAIL))
+        flags = read_runs(self._fd, frames) if in_runs else self.read(frames)
+        tails = (flags & np.uint64(TAIL)).nonzero()[0]
         if not len(tails):
             return frames, flags
         carriers, flags = frames.copy(), flags.copy()
-        for index in tails.tolist():
-            carriers[index], flags[index] = self._head(int(frames[index]))
+        tails = tails[np.argsort(frames[tails])]
+        while len(tails):
+            first = int(frames[tails[0]])
+            head, found = self._head(first)
+            # All that follow up to there are tails of the same folio, which is looked for once.
+            reach = head + (1 << self._orders[first >> _BLOCK_ORDER]) if found & HEAD else first + 1
+            nr_same = int(frames[tails].searchsorted(reach))
+            carriers[tails[:nr_same]], flags[tails[:nr_same]] = head, found
+            tails = tails[nr_same:]
         return carriers, flags
 
     def _head(self, tail: int) -> tuple[int, int]:
@@ -97,16 +116,19 @@ class PageFlags:
         if order := self._orders.get(block, 0):
             # The size seen last in the same place. Where the middle of it is a tail, the folio is still that large.
             head = tail >> order << order
-            flags, middle = read_words(self._fd, [head * WORD_SZ, (head + (1 << order - 1)) * WORD_SZ]).tolist()
+            flags, middle = self._flags(head), self._flags(head + (1 << order - 1))
             if flags & HEAD and middle & TAIL:
                 return head, flags
         for order in range(1, MAX_ORDER + 1):
             head = tail >> order << order
-            flags = int(read_words(self._fd, [head * WORD_SZ])[0])
+            flags = self._flags(head)
             if not flags & TAIL:
                 self._orders[block] = order
                 return (head, flags) if flags & HEAD else (tail, TAIL)
         return tail, TAIL
+
+    def _flags(self, frame: int) -> int:
+        return int.from_bytes(os.pread(self._fd, WORD_SZ, frame * WORD_SZ), sys.byteorder)
 
     def close(self) -> None:
         """Close the file."""

@@ -14,11 +14,10 @@
 """
 
 from damond.plugin import hookimpl
-from damond_kdamond.options import IntervalsGoal, KdamondPaddrOptions, KdamondVaddrOptions
+from damond_kdamond.options import KdamondPaddrOptions, KdamondVaddrOptions
 from damond_kdamond.primitive import KdamondPaddr, KdamondVaddr
 
 __all__ = [
-    "IntervalsGoal",
     "KdamondPaddr",
     "KdamondPaddrOptions",
     "KdamondVaddr",

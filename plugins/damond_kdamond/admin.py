@@ -2,22 +2,23 @@
 
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from damond.core import AddrRange, Attrs
+from damond.core import AddrRange, Attrs, IntervalsGoal
 from damond.errors import SourceUnavailableError
 from damond.units import Usec
 from damond_kdamond.files import PATIENCE_S, Files
-from damond_kdamond.options import IntervalsGoal
-from damond_kdamond.owner import KDAMONDS, NR_KDAMONDS, Owner, Survey, read_mark, survey, write_mark
+from damond_kdamond.owner import KDAMONDS, NR_KDAMONDS, Owner, Survey, nobody, read_mark, survey, write_mark
 
 _log = logging.getLogger(__name__)
 
 _KDAMOND: Final = f"{KDAMONDS}/0"
 _CONTEXT: Final = f"{_KDAMOND}/contexts/0"
 _INTERVALS: Final = f"{_CONTEXT}/monitoring_attrs/intervals"
+_GOAL: Final = f"{_INTERVALS}/intervals_goal"
 _NR_REGIONS: Final = f"{_CONTEXT}/monitoring_attrs/nr_regions"
+_PAUSE: Final = f"{_CONTEXT}/pause"
 SCHEME: Final = f"{_CONTEXT}/schemes/0"
 
 _EVERYTHING: Final = {"sz/max": 2**64 - 1, "nr_accesses/max": 2**32 - 1, "age/max": 2**32 - 1}
@@ -85,6 +86,26 @@ class Admin:
                 self._files.write(f"{target}/regions/{index}/start", each.start)
                 self._files.write(f"{target}/regions/{index}/end", each.end)
 
+    def release_targets(self, numbers: Iterable[int]) -> None:
+        """Have targets whose processes have ended stand for a process without memory, which costs nothing.
+
+        A commit with a process that has been reaped is refused (EINVAL, Linux 7.2), or ends the kdamond (Linux 6.12);
+        and without the target those behind it would have other numbers.
+        """
+        for number in numbers:
+            self._files.write(f"{_CONTEXT}/targets/{number}/pid_target", nobody(self._files.root))
+
+    def pause(self, *, paused: bool) -> bool:
+        """Let the running kdamond rest or go on, with all that it knows; return False on a kernel that can't.
+
+        The file ``pause`` came between Linux 6.12 and 7.2.
+        """
+        if not self._files.root.path(_PAUSE).exists():
+            return False
+        self._files.write(_PAUSE, "Y" if paused else "N")
+        self.command("commit")
+        return True
+
     def set_attrs(self, attrs: Attrs) -> None:
         """Write attributes; they hold from the next start or ``commit`` on."""
         for field, path in _ATTRS.items():
@@ -96,21 +117,14 @@ class Admin:
         intervals = {field: Usec(value) for field, value in read.items() if field.endswith("interval")}
         return Attrs(**{**read, **intervals})  # type: ignore[arg-type]
 
-    def set_goal(self, goal: IntervalsGoal) -> None:
-        """Let the kernel tune the intervals.
+    def can_tune(self) -> bool:
+        """Say whether this kernel can tune the intervals itself (Linux 6.15)."""
+        return self._files.root.path(_GOAL).is_dir()
 
-        Raises:
-            SourceUnavailableError: This kernel can't.
-        """
-        directory = f"{_INTERVALS}/intervals_goal"
-        if not self._files.root.path(directory).is_dir():
-            raise SourceUnavailableError(
-                "kdamond",
-                "this kernel's DAMON can't tune its intervals itself: it has no intervals_goal",
-                hint="Linux 6.15 and later can; leave the option intervals_goal out",
-            )
+    def set_goal(self, goal: IntervalsGoal | None) -> None:
+        """Let the kernel tune the intervals from the next start or ``commit`` on, or not; it must be able to."""
         for name in ("access_bp", "aggrs", "min_sample_us", "max_sample_us"):
-            self._files.write(f"{directory}/{name}", getattr(goal, name))
+            self._files.write(f"{_GOAL}/{name}", 0 if goal is None else getattr(goal, name))
 
     def match_everything(self) -> None:
         """Let the scheme, whose action is none but to count, cover all regions."""
@@ -186,10 +200,11 @@ class Admin:
             return
         self._inode = 0
         if self._files.read(f"{_KDAMOND}/state") == "on":
-            self._switch_off()
+            self.switch_off()
         self._files.write(NR_KDAMONDS, 0)
 
-    def _switch_off(self) -> None:
+    def switch_off(self) -> None:
+        """Stop the kdamond; what is configured stays."""
         try:
             self._files.write(f"{_KDAMOND}/state", "off")
         except OSError:

@@ -64,12 +64,17 @@ class ThreadClock:
     def __init__(self, root: Root, pid: int) -> None:
         self._root = root
         self._pid = pid
+        self._before_us = 0
         self._last_us = 0
 
     def cpu_us(self) -> int:
         """Return what it has used; once it has ended, what it had used when last asked. Microseconds."""
         self._last_us = max(self._last_us, self._schedstat() or self._stat())
-        return self._last_us
+        return self._before_us + self._last_us
+
+    def follow(self, pid: int) -> None:
+        """Go on with another thread, which takes the place of the first."""
+        self._before_us, self._last_us, self._pid = self.cpu_us(), 0, pid
 
     def _schedstat(self) -> int:
         """Return nanoseconds on a CPU, to the microsecond; nothing without CONFIG_SCHED_INFO."""

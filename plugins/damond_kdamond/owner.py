@@ -25,6 +25,13 @@ _MAGIC: Final = int.from_bytes(b"damond", "big")
 _DEAD: Final = frozenset("ZXx")
 """States of a process that only waits to be reaped (proc_pid_stat(5))."""
 
+_KTHREADD: Final = 2
+_FLAGS: Final = 6
+"""Where field 9 of /proc/PID/stat is, two of which come before the name ends."""
+
+_PF_KTHREAD: Final = 0x00200000
+"""include/linux/sched.h, Linux 6.12."""
+
 _ONE: Final = "stop that context: there is one tree of kdamonds per machine, so damond runs one kdamond at a time"
 
 _INSTANCE: Final = re.compile(r"damond-(\d+)-(\d+)-(\d+)")
@@ -76,6 +83,13 @@ def _stat(root: Root, pid: int) -> list[str]:
 
 def _pid_ns(root: Root) -> int:
     return root.path("proc/self/ns/pid").stat().st_ino
+
+
+def nobody(root: Root) -> int:
+    """Return the pid of a process without memory: kthreadd, or ourselves where a pid namespace hides that."""
+    fields = _stat(root, _KTHREADD)
+    is_kernel_thread = len(fields) > _FLAGS and int(fields[_FLAGS]) & _PF_KTHREAD
+    return _KTHREADD if is_kernel_thread else os.getpid()
 
 
 def write_mark(files: Files, owner: Owner) -> None:

@@ -1,11 +1,14 @@
 """The primitives: the kernel's DAMON does the work, and its results become snapshots like everybody else's."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
-from damond.core import Attrs, Context, Primitive, Probe, Target, Window
-from damond.errors import InvalidOptionError, NotRunningError, UsageError
+from damond.core import Attrs, Context, IntervalsGoal, Primitive, Probe, Target, Window
+from damond.errors import InvalidOptionError, NoSuchProcessError, NotRunningError, UsageError
+from damond.units import Usec
 from damond_accessbits import Root
 from damond_kdamond.admin import WHAT_TARGET
 from damond_kdamond.files import Files
@@ -16,11 +19,18 @@ from damond_kdamond.windows import Windows, fill
 from damond_physical.ram import system_ram
 from damond_vaddr.process import Process
 
+_log = logging.getLogger(__name__)
+
 _UPDATE_US: Final = 1_000_000
 """damo's default; the kernel's is 60 s. For processes only: memory of a machine seldom comes and goes."""
 
-_SAMPLES_PER_AGGR: Final = 10
-"""Where only the sampling interval is given, and 100 ms would be too short."""
+
+def _fitted(attrs: Attrs, goal: IntervalsGoal | None) -> Attrs:
+    """Bring intervals within the bounds of a goal: the kernel takes no others (EINVAL)."""
+    if goal is None or goal.fit(attrs.sample_interval) == attrs.sample_interval:
+        return attrs
+    sample = goal.fit(attrs.sample_interval)
+    return replace(attrs, sample_interval=sample, aggr_interval=Usec(sample * attrs.samples_per_aggr))
 
 
 class KdamondVaddr(Primitive):
@@ -43,7 +53,9 @@ class KdamondVaddr(Primitive):
         self._session: Session | None = None
         self._processes: dict[int, Process] = {}
         self._ended: set[int] = set()
+        self._paused = False
         self._unasked = 0
+        self._goal: IntervalsGoal | None = None
 
     @classmethod
     def probe(cls, root: Root = Root()) -> Probe:  # noqa: B008 - Root is frozen
@@ -51,27 +63,33 @@ class KdamondVaddr(Primitive):
         return probe(root)
 
     def attrs(self, given: Mapping[str, int]) -> Attrs:
-        """Look at mappings every second where nothing else is said; keep some samples in an aggregation."""
-        chosen: dict[str, Any] = {"primitive_update_interval": self._update_us, **given}
-        if "sample_interval" in given and "aggr_interval" not in given:
-            chosen["aggr_interval"] = max(Attrs().aggr_interval, _SAMPLES_PER_AGGR * given["sample_interval"])
-        attrs = Attrs(**chosen)
-        if self.options.intervals_goal is not None:
-            self.options.intervals_goal.check(attrs)
-        return attrs
+        """Look at mappings every second where nothing else is said."""
+        return Attrs.fitting(given, primitive_update_interval=self._update_us)
 
     def init(self, ctx: Context) -> None:
         """Start the kdamond."""
         setup = Setup(
             operations=self._operations,
             targets=self._targets(ctx),
-            attrs=ctx.attrs,
-            goal=self.options.intervals_goal,
+            attrs=_fitted(ctx.attrs, ctx.intervals_goal),
+            goal=ctx.intervals_goal,
             source=self.options.source,
         )
         self._session = Session(self._files, setup)
+        self._note_goal(ctx.intervals_goal)
         ctx.attrs = self._session.attrs()
         self._windows = Windows(ctx.attrs, self._session.begin_ns)
+
+    def _note_goal(self, goal: IntervalsGoal | None) -> None:
+        """Take note of a goal, and of whether the kernel tunes to it: before Linux 6.15 the loop does."""
+        self._goal = goal
+        self.tunes_intervals = self._opened.tunes
+
+    def aim(self, ctx: Context, goal: IntervalsGoal | None) -> None:
+        """Let the kernel tune to another goal."""
+        kept = self._opened.aim(goal, _fitted(ctx.attrs, goal))
+        self._windows.change(kept, time.monotonic_ns())
+        self._note_goal(goal)
 
     @property
     def _operations(self) -> str:
@@ -84,8 +102,14 @@ class KdamondVaddr(Primitive):
     def _targets(self, ctx: Context) -> list[WHAT_TARGET]:
         """Take hold of the processes; say which ranges of them are to be monitored."""
         found: list[WHAT_TARGET] = []
-        for target in ctx.targets:
-            self._processes[target.id] = Process(self._root, target.id)
+        for target in list(ctx.targets):
+            try:
+                self._processes[target.id] = Process(self._root, target.id)
+            except NoSuchProcessError:
+                if not target.found:
+                    raise
+                ctx.targets.remove(target)  # it has ended since it was found
+                continue
             target.pid = target.id
             ranges = target.regions.ranges() or list(self.options.ranges)
             if self.options.ops == "fvaddr" and not ranges:
@@ -113,7 +137,7 @@ class KdamondVaddr(Primitive):
         for aggregation in self._opened.read():
             window = self._windows.window(aggregation)
             ctx.attrs = self._windows.attrs
-            fill(ctx.targets, aggregation, self._ended)
+            fill(ctx.targets, aggregation, self._ended, window.max_nr_accesses)
             yield window
             self._ask_for_tuning()
         ctx.attrs = self._windows.newest
@@ -126,19 +150,36 @@ class KdamondVaddr(Primitive):
 
     def _ask_for_tuning(self) -> None:
         """Ask for the intervals now and then where results don't carry them (Linux 6.15; or tried_regions)."""
-        goal = self.options.intervals_goal
-        if goal is None or self._opened.source.sees_tuning:
+        goal = self._goal
+        if goal is None or not self.tunes_intervals or self._opened.source.sees_tuning:
             return
         self._unasked += 1
         if self._unasked >= goal.aggrs and self._opened.running():
             self._unasked = 0
             self._windows.change(self._opened.tuned_attrs(), time.monotonic_ns())
 
-    def tune(self, ctx: Context, attrs: Attrs) -> Attrs:  # noqa: ARG002 - the contract's
+    def tune(self, ctx: Context, attrs: Attrs) -> Attrs:
         """Commit new attributes to the running kdamond."""
-        kept = self._opened.commit(attrs)
+        kept = self._opened.commit(attrs, self._numbers_ended(ctx))
         self._windows.change(kept, time.monotonic_ns())
         return kept
+
+    def pause(self, ctx: Context, *, paused: bool) -> None:
+        """Let the kdamond rest, too. A kernel without ``pause`` forgets its regions and their ages over that."""
+        kept = self._opened.pause(paused=paused, ended=self._numbers_ended(ctx))
+        self._paused = paused
+        if not paused:
+            self._windows.resume(time.monotonic_ns(), anew=not kept)
+            if not kept:
+                _log.info("%s: this kernel's DAMON knows no pause: it begins with new regions, of age 0", ctx.name)
+
+    def _numbers_ended(self, ctx: Context) -> list[int]:
+        """Return the numbers, in the kernel's list, of the targets whose processes have ended."""
+        return [
+            number
+            for number, target in enumerate(ctx.targets)
+            if target.id in self._processes and self._processes[target.id].ended()
+        ]
 
     @property
     def _opened(self) -> Session:
@@ -152,6 +193,8 @@ class KdamondVaddr(Primitive):
 
     def target_valid(self, target: Target) -> bool:
         """Say whether the process runs, or has ended with results still to be collected."""
+        if self._paused and target.id in self._processes and self._processes[target.id].ended():
+            return False
         return target.id not in self._ended
 
     def cleanup(self, ctx: Context) -> None:  # noqa: ARG002 - the contract's

@@ -2,17 +2,16 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from damond.core import Attrs
+from damond.core import Attrs, IntervalsGoal
 from damond.errors import InvalidAttrsError, SourceUnavailableError
 from damond_kdamond.admin import WHAT_TARGET, Admin
 from damond_kdamond.assembly import Aggregation
 from damond_kdamond.cost import ThreadClock
 from damond_kdamond.files import Files
-from damond_kdamond.options import IntervalsGoal
 from damond_kdamond.owner import Lock, Owner, survey
 from damond_kdamond.probing import probe_access, probe_tracepoint
 from damond_kdamond.trace import Source, TraceSource, remove_leftovers
@@ -57,7 +56,7 @@ class Session:
 
     def __init__(self, files: Files, setup: Setup) -> None:
         self._files = files
-        self._goal = setup.goal
+        self._off = False
         with ExitStack() as stack:
             try:
                 self._start(setup, stack)
@@ -83,8 +82,9 @@ class Session:
         self._admin.create(setup.operations)
         self._admin.set_targets(setup.targets)
         self._admin.set_attrs(setup.attrs)
-        if setup.goal is not None:
-            self._admin.set_goal(setup.goal)
+        self._goal = setup.goal if self._admin.can_tune() else None
+        if self._goal is not None:
+            self._admin.set_goal(self._goal)
         self.source = self._open_source(setup, owner)
         stack.callback(self.source.close)
         self.begin_ns = time.monotonic_ns()
@@ -98,7 +98,12 @@ class Session:
             if setup.source == "auto":
                 _log.warning("results come from tried_regions, which is slow: tracepoint: %s", tracepoint.reason)
             return TriedRegions(self._files.root, self._admin, len(setup.targets), setup.attrs)
-        return TraceSource(self._files, owner, len(setup.targets), setup.attrs, tunes=setup.goal is not None)
+        return TraceSource(self._files, owner, len(setup.targets), setup.attrs, tunes=self.tunes)
+
+    @property
+    def tunes(self) -> bool:
+        """Whether the kernel tunes the intervals."""
+        return self._goal is not None
 
     def read(self) -> list[Aggregation]:
         """Return the aggregations that have ended since the last call."""
@@ -117,8 +122,12 @@ class Session:
         self._admin.command("update_tuned_intervals")
         return self._admin.attrs()
 
-    def commit(self, attrs: Attrs) -> Attrs:
+    def commit(self, attrs: Attrs, ended: Iterable[int] = ()) -> Attrs:
         """Let the running kdamond take other attributes; results so far are kept.
+
+        Args:
+            attrs: The new attributes.
+            ended: Numbers of the targets whose processes have ended.
 
         Raises:
             InvalidAttrsError: The kernel refuses them; the old ones stay.
@@ -127,18 +136,63 @@ class Session:
             self._goal.check(attrs)
         old = self._admin.attrs()
         try:
+            self._admin.release_targets(ended)
             self._admin.set_attrs(attrs)
-            self._admin.command("commit")
+            if not self._off:
+                self._admin.command("commit")
         except OSError as error:
             self._admin.set_attrs(old)
             raise InvalidAttrsError(
                 "attrs",
                 attrs,
                 f"the kernel refuses them: {error.strerror}",
-                hint="it refuses any change once one of several targets has ended",
+                hint="a target may have ended this very moment: try again; dmesg may say more",
             ) from error
         self.source.fit(attrs)
         return self._admin.attrs()
+
+    def aim(self, goal: IntervalsGoal | None, attrs: Attrs) -> Attrs:
+        """Let the running kdamond tune to another goal, or to none, from these attributes on.
+
+        Raises:
+            InvalidAttrsError: As :meth:`commit`.
+        """
+        if self._admin.can_tune():
+            self._goal = goal
+            self._admin.set_goal(goal)
+        return self.commit(attrs)
+
+    def pause(self, *, paused: bool, ended: Iterable[int] = ()) -> bool:
+        """Let the kdamond rest or go on; a kernel that can't is to stop it and to start it again.
+
+        Args:
+            paused: Whether it is to rest.
+            ended: Numbers of the targets whose processes have ended.
+
+        Returns:
+            Whether it knows afterwards what it knew before.
+
+        Raises:
+            KdamondRunningError: Another user of DAMON came in between.
+            SourceUnavailableError: The kernel refuses.
+        """
+        try:
+            self._admin.release_targets(ended)
+            if self._admin.pause(paused=paused):
+                return True
+            if paused:
+                self._thread.cpu_us()
+                self._admin.switch_off()
+        except OSError as error:
+            raise SourceUnavailableError(
+                "kdamond",
+                f"the kernel refuses to {'pause' if paused else 'go on'}: {error.strerror}",
+                hint="a target may have ended this very moment: try again; dmesg may say more",
+            ) from error
+        if not paused:
+            self._thread.follow(self._admin.switch_on())
+        self._off = paused
+        return False
 
     def cpu_us(self) -> int:
         """Return the CPU time of the kdamond's thread. Microseconds."""

@@ -28,6 +28,7 @@ class Windows:
         self.attrs = attrs
         self._coming: list[tuple[int, Attrs]] = []
         self._last_end_ns = begin_ns
+        self._resumed_ns = begin_ns
         self._checks = CheckCount(attrs)
 
     @property
@@ -38,6 +39,12 @@ class Windows:
     def change(self, attrs: Attrs, since_ns: int) -> None:
         """Take note of other attributes."""
         self._coming.append((since_ns, attrs))
+
+    def resume(self, since_ns: int, *, anew: bool) -> None:
+        """Take note of the end of a pause, which is in no window; ``anew``: the kernel has begun with new regions."""
+        self._resumed_ns = since_ns
+        if anew:
+            self._checks = CheckCount(self.newest)
 
     def window(self, aggregation: Aggregation) -> Window:
         """Describe an aggregation; each is to be shown once, in their order.
@@ -50,6 +57,8 @@ class Windows:
         # an aggregation lets it begin to count anew (damon_set_attrs, mm/damon/core.c, Linux 6.7 to 7.2).
         seen = max((int(rows["nr_accesses"].max(initial=0)) for rows in aggregation.targets.values()), default=0)
         begin_ns = self._last_end_ns
+        if begin_ns < self._resumed_ns < aggregation.end_ns:
+            begin_ns = self._resumed_ns
         if aggregation.after_gap:
             begin_ns = aggregation.end_ns - self.attrs.aggr_interval * NSEC_PER_USEC
         self._last_end_ns = aggregation.end_ns
@@ -74,8 +83,12 @@ class Windows:
             )
 
 
-def fill(targets: Sequence[Target], aggregation: Aggregation, ended: set[int]) -> None:
-    """Give targets the regions of an aggregation; those that had ended before it began have none any more."""
+def fill(targets: Sequence[Target], aggregation: Aggregation, ended: set[int], nr_samples: int) -> None:
+    """Give targets the regions of an aggregation; those that had ended before it began have none any more.
+
+    The kernel does not say how many samples stand behind a region: those of an aggregation (``nr_samples``), as often
+    as its age says.
+    """
     nothing = np.zeros(0, ROW)
     for number, target in enumerate(targets):
         rows = nothing if target.id in ended else aggregation.targets.get(number, nothing)
@@ -85,4 +98,5 @@ def fill(targets: Sequence[Target], aggregation: Aggregation, ended: set[int]) -
             rows["nr_accesses"].copy(),
             np.zeros(len(rows), np.uint32),
             rows["age"].copy(),
+            nr_samples=np.minimum((rows["age"].astype(np.uint64) + 1) * nr_samples, 2**32 - 1).astype(np.uint32),
         )

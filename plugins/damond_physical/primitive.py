@@ -1,4 +1,4 @@
-"""The primitive: all memory as one target, one page frame checked per region and sample."""
+"""The primitive: all memory as one target, a page frame or a block of them checked per region and sample."""
 
 import logging
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from damond.core import AddrRange, Context, Primitive, Probe, Target
-from damond.core.adaptation import initial_regions, set_ranges
+from damond.core.adaptation import set_ranges
 from damond.errors import UsageError
 from damond.plugin import option
 from damond.units import PAGE_SIZE
 from damond_accessbits import IdleFrames, Root, probe_page_idle, refuse_kdamonds
+from damond_accessbits.blocks import AUTO, BlockSize, any_of, pages_of, parse_block
 from damond_accessbits.probe import probe_warnings
 from damond_physical.ram import parse_ranges, system_ram
 
@@ -23,6 +24,9 @@ class PhysicalOptions:
 
     ranges: tuple[AddrRange, ...] = option(
         default=(), help='ranges of addresses, such as "1MiB-2GiB"; all System RAM if empty', parse=parse_ranges
+    )
+    block: int | str = option(
+        AUTO, help="page frames that one check looks at: 1, 2, 4, ... 64, or auto", parse=parse_block
     )
     allow_kdamond: bool = option(default=False, help="monitor although the kernel's own DAMON runs")
 
@@ -42,6 +46,8 @@ class Physical(Primitive):
         self._root = root
         self._frames: IdleFrames | None = None
         self._given_regions = False
+        self._block = BlockSize(options.block)
+        self._begin = np.zeros(0, np.intp)
 
     @classmethod
     def probe(cls, root: Root = Root()) -> Probe:  # noqa: B008 - Root is frozen
@@ -52,9 +58,10 @@ class Physical(Primitive):
 
     def init(self, ctx: Context) -> None:
         """Make the target and its regions."""
+        # In this order: to stop somebody's kdamond is no help where there is no page_idle.
+        self._frames = IdleFrames(self._root)
         if not self.options.allow_kdamond:
             refuse_kdamonds(self._root)
-        self._frames = IdleFrames(self._root)
         if not ctx.targets:
             ctx.targets.append(Target(0))
         if [target.id for target in ctx.targets] != [0]:
@@ -65,25 +72,33 @@ class Physical(Primitive):
         target = ctx.targets[0]
         self._given_regions = len(target.regions) > 0
         if not self._given_regions:
-            target.set_ranges(initial_regions(self._ranges(), ctx.attrs.min_nr_regions, ctx.min_region_sz))
+            target.set_ranges(ctx.initial_regions(self._ranges()))
+        self._fit_block(ctx)
+
+    def _fit_block(self, ctx: Context) -> None:
+        """Choose the size of blocks, and publish it."""
+        self._block.fit(ctx.targets[0].regions.total_sz)
+        self.granularity = self._block.pages * PAGE_SIZE
 
     def update(self, ctx: Context) -> None:
         """Fit the regions to memory that was plugged in or out; drain pages that could not be marked."""
         if not self._given_regions and not self.options.ranges:
             set_ranges(ctx.targets[0].regions, self._ranges(), ctx.min_region_sz)
+        self._fit_block(ctx)
         if self._opened.drain():
             _log.debug("%s: pages waited for their LRU list: drained", ctx.name)
 
     def prepare_access_checks(self, ctx: Context) -> None:
-        """Choose a frame in every region and mark it idle."""
-        addrs = ctx.targets[0].regions.pick_sampling_addrs(ctx.rng)
-        self._opened.mark(addrs // np.uint64(PAGE_SIZE))
+        """Choose a frame or a block of them in every region, and mark them idle."""
+        blocks = ctx.targets[0].regions.pick_sampling_blocks(ctx.rng, self._block.pages)
+        frames, self._begin = pages_of(*blocks)
+        self._opened.mark(frames, in_runs=self._block.pages > 1)
 
     def check_accesses(self, ctx: Context) -> int:
-        """Count the frames that are not idle any more."""
-        regions = ctx.targets[0].regions
-        regions.nr_accesses += self._opened.accessed()
-        ctx.checks += len(regions)
+        """Count the regions of whose frames one is not idle any more."""
+        regions, accessed = ctx.targets[0].regions, self._opened.accessed()
+        regions.nr_accesses += any_of(accessed, self._begin)
+        ctx.checks += len(accessed)
         ctx.unknown += int(np.count_nonzero(self._opened.unknown))
         return int(regions.nr_accesses.max(initial=0))
 

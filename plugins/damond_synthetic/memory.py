@@ -8,7 +8,7 @@ import numpy as np
 
 from damond.core import AddrRange
 from damond.core.regions import Addrs
-from damond.units import PAGE_SIZE
+from damond.units import PAGE_SIZE, USEC_PER_SEC
 from damond_synthetic.spatial import Floats, Pages
 from damond_synthetic.track import MISS, Track
 
@@ -129,6 +129,16 @@ class Memory:
         """Look at one sampling interval, which begins at a virtual time. Microseconds."""
         pieces = [_Piece(*each) for track in self.tracks for each in track.misses(time_us, interval_us)]
         return Moment(self.areas, pieces)
+
+    def access_rates(self, pages: Pages, time_us: int, interval_us: int) -> Floats:
+        """Give the accesses per second to be expected for each page (by number), on average over an interval.
+
+        A track that moves stays where it is at the begin of the interval, as in a sample.
+        """
+        touches = np.zeros(len(pages))
+        for track in self.tracks:
+            touches += track.touches(pages, time_us, interval_us)
+        return touches * (USEC_PER_SEC / interval_us)
 
 
 def _halves(lo: Pages, hi: Pages) -> _Intervals:

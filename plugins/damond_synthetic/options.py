@@ -32,6 +32,7 @@ class SyntheticOptions:
         start: Where the one area begins.
         areas: Instead of ``size`` and ``start``: several mappings, ``{start, size}`` each, by address.
         seed: Of all chance in the memory.
+        block: Pages that one check looks at: the aligned block around the sampling address.
         preset: A ready-made script.
         tracks: The activities: tables with the keys of :class:`TrackOptions`.
     """
@@ -40,6 +41,7 @@ class SyntheticOptions:
     start: int = option(0, parse=parse_pages, help="its first address")
     areas: tuple[Mapping[str, Any], ...] = option((), help="instead: several mappings, {start, size} each")
     seed: int = option(0, help="same seed, same accesses")
+    block: int = option(1, choices=tuple(2**k for k in range(10)), help="pages that one check looks at at once")
     preset: str | None = option(None, help=f"a script: {', '.join(PRESETS)}; without tracks: {DEFAULT_PRESET}")
     tracks: tuple[Mapping[str, Any], ...] = option((), help="the activities, a table each")
 
@@ -108,4 +110,7 @@ def _valid_areas(given: Sequence[tuple[int, int]], problems: list[str]) -> Seque
 
 def _raise(problems: Sequence[str]) -> None:
     if problems:
-        raise InvalidOptionError("\n  - ".join(["synthetic: what can't be used of the options:", *problems]))
+        raise InvalidOptionError(
+            "\n  - ".join(["synthetic: what can't be used of the options:", *problems]),
+            hint="mend what is listed; 'python3 -m pydoc damond_synthetic.track_options' explains every key",
+        )

@@ -3,12 +3,15 @@
 from typing import ClassVar, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from damond.core import Attrs, Context, Primitive, Probe, Target
 from damond.core.adaptation import initial_regions
 from damond.units import PAGE_SIZE
 from damond_synthetic.draws import draw, draw_key
+from damond_synthetic.memory import Moment
 from damond_synthetic.options import SyntheticOptions
+from damond_synthetic.spatial import Pages
 
 _PAGE_SHIFT: Final = np.uint64(PAGE_SIZE.bit_length() - 1)
 
@@ -19,7 +22,8 @@ class Synthetic(Primitive):
     Time is virtual: sample number n covers ``[n, n + 1)`` sampling intervals after the start, however long it really
     took; a new sampling interval counts from where time is then. Whether a page is accessed in a sample follows from
     the seed, the target, the page and n alone: results can be repeated, and two checks of one page in one sample
-    agree. Every target is a copy of the memory with a chance of its own, as processes are that run the same program.
+    agree. A check of a block finds an access if any of its pages has one. Every target is a copy of the memory with a
+    chance of its own, as processes are that run the same program.
 
     Attributes:
         memory: The address space and what happens in it; ``memory.at()`` is the truth to compare results with.
@@ -28,11 +32,10 @@ class Synthetic(Primitive):
     name: ClassVar[str] = "synthetic"
     Options: ClassVar[type] = SyntheticOptions
 
-    granularity = PAGE_SIZE
-
     def __init__(self, options: SyntheticOptions | None = None) -> None:
         super().__init__(options or SyntheticOptions())
         self.memory = self.options.memory()
+        self.granularity = self.options.block * PAGE_SIZE
         self._since_samples = 0
         self._since_us = 0
 
@@ -71,9 +74,21 @@ class Synthetic(Primitive):
         for target in ctx.targets:
             regions = target.regions
             pages = regions.sampling_addr >> _PAGE_SHIFT
-            # Regions are sorted and disjoint, so their sampling addresses are sorted too.
-            chance = draw(draw_key(self.options.seed, target.id, ctx.passed_samples), pages)
-            regions.nr_accesses += chance < moment.touch_probability_sorted(pages)
+            regions.nr_accesses += self._accessed(
+                moment, pages, draw_key(self.options.seed, target.id, ctx.passed_samples)
+            )
             ctx.checks += len(pages)
             highest = max(highest, int(regions.nr_accesses.max(initial=0)))
         return highest
+
+    def _accessed(self, moment: Moment, pages: Pages, key: int) -> NDArray[np.bool_]:
+        """Say which of the sampled pages, or of the blocks around them, were accessed."""
+        block = self.options.block
+        if block == 1:
+            # Regions are sorted and disjoint, so their sampling addresses are sorted too.
+            return draw(key, pages) < moment.touch_probability_sorted(pages)
+        blocks, row = np.unique(pages // np.uint64(block), return_inverse=True)
+        within = (blocks[:, None] * np.uint64(block) + np.arange(block, dtype=np.uint64)).ravel()
+        touched = draw(key, within) < moment.touch_probability_sorted(within)
+        found: NDArray[np.bool_] = np.any(touched.reshape(-1, block), axis=1)
+        return found[row]

@@ -40,7 +40,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The shares of all pages of a track; they sum up to one.
+    """The shares of all pages of a track; they sum up to one, but for :func:`together`.
 
     Attributes:
         pieces: In address order, without gaps or overlap.
@@ -54,6 +54,11 @@ class Shape:
 def uniform(nr_pages: int) -> Shape:
     """Give every page the same share."""
     return Shape((Piece(0, nr_pages, 1 / nr_pages),), 1 / nr_pages)
+
+
+def together(nr_pages: int) -> Shape:
+    """Have every access touch all pages: each has a share of one, and they do not sum up to one."""
+    return Shape((Piece(0, nr_pages, 1.0),), 1.0)
 
 
 def hotspot(nr_pages: int, first: int, nr_hot: int, hot_ratio: float) -> Shape:

@@ -8,11 +8,15 @@ from typing import Final
 import numpy as np
 
 from damond.units import USEC_PER_SEC
-from damond_synthetic.spatial import Floats, Shape
+from damond_synthetic.spatial import Floats, Pages, Shape
 from damond_synthetic.temporal import Wave
 
 MISS = float | Callable[[Floats], Floats]
 """The probability that a page is left alone: one for all pages, or by page, counted from the start of the track."""
+
+ARRIVALS: Final = ("random", "even")
+"""``random``: independent of each other (Poisson). ``even``: one after another at equal distances, as a program paces
+itself; which page each one goes to is random in both."""
 
 MOVES: Final = ("none", "slide", "bounce", "hop")
 
@@ -53,8 +57,9 @@ class Track:
         first: Number of the first page (address / page size) before any movement.
         shape: How the pages share the accesses.
         wave: How the intensity changes.
-        rate: Accesses per second of the whole track at full intensity: they come at random (Poisson), so that a page
-            with the share s is touched within a time T with probability ``1 - exp(-rate * s * T)``.
+        rate: Accesses per second of the whole track at full intensity. If they come at random (Poisson), a page with
+            the share s is touched within a time T with probability ``1 - exp(-rate * s * T)``.
+        even: They come at equal distances instead: the chance is ``rate * s * T`` as long as at most one comes in T.
         probability: Instead of ``rate``: that the page with the greatest share is touched within one sampling
             interval, whatever its length, at full intensity; others in proportion to their share.
         begin_us: When the activity begins. Virtual time, microseconds.
@@ -66,6 +71,7 @@ class Track:
     shape: Shape
     wave: Wave
     rate: float | None = None
+    even: bool = False
     probability: float = 1.0
     begin_us: int = 0
     until_us: int | None = None
@@ -73,20 +79,38 @@ class Track:
 
     def misses(self, time_us: int, interval_us: int) -> Iterator[tuple[int, int, int, MISS]]:
         """Describe one sampling interval by pieces: origin, first and end page, and the probability of a miss."""
-        begin = max(time_us - self.begin_us, 0)
-        end = time_us + interval_us if self.until_us is None else min(time_us + interval_us, self.until_us)
-        if end - self.begin_us <= begin:
+        origin, exposure_us = self._exposure(time_us, interval_us)
+        if not exposure_us:
             return
-        exposure_us = self.wave.exposure_us(begin, end - self.begin_us)
-        origin = self.first + self.movement.offset(begin)
         for piece in self.shape.pieces:
             miss = self._miss(piece.share, exposure_us, interval_us)
             if miss != 1.0:
                 yield origin, origin + piece.first, origin + piece.end, miss
 
+    def touches(self, pages: Pages, time_us: int, interval_us: int) -> Floats:
+        """Give the accesses to be expected for each page (by number) in one sampling interval."""
+        origin, exposure_us = self._exposure(time_us, interval_us)
+        full = self.probability / self.shape.greatest / interval_us if self.rate is None else self.rate / USEC_PER_SEC
+        place = pages.astype(np.float64) - origin
+        touches = np.zeros(len(pages))
+        for piece in self.shape.pieces:
+            rows = (place >= piece.first) & (place < piece.end)
+            touches[rows] = piece.share(place[rows]) if callable(piece.share) else piece.share
+        return touches * (full * exposure_us)
+
+    def _exposure(self, time_us: int, interval_us: int) -> tuple[int, float]:
+        """Tell where the track lies in an interval, and how long it works in it at full intensity. Microseconds."""
+        begin = max(time_us - self.begin_us, 0)
+        end = time_us + interval_us if self.until_us is None else min(time_us + interval_us, self.until_us)
+        active = end - self.begin_us > begin
+        exposure_us = self.wave.exposure_us(begin, end - self.begin_us) if active else 0.0
+        return self.first + self.movement.offset(begin), exposure_us
+
     def _miss(self, share: float | Callable[[Floats], Floats], exposure_us: float, interval_us: int) -> MISS:
         if self.rate is not None:
             accesses = self.rate * exposure_us / USEC_PER_SEC
+            if self.even:
+                return _even_miss(share, accesses)
             if callable(share):
                 return lambda page: np.exp(share(page) * -accesses)
             return math.exp(-accesses * share)
@@ -94,3 +118,12 @@ class Track:
         if callable(share):
             return lambda page: 1.0 - np.minimum(share(page) * factor, 1.0)
         return 1.0 - min(share * factor, 1.0)
+
+
+def _even_miss(share: float | Callable[[Floats], Floats], accesses: float) -> MISS:
+    """Miss all of a whole number of accesses, and one more in as many of the intervals as the rest says."""
+    whole = math.floor(accesses)
+    rest = accesses - whole
+    if callable(share):
+        return lambda page: (1.0 - share(page)) ** whole * (1.0 - rest * share(page))
+    return float((1.0 - share) ** whole * (1.0 - rest * share))

@@ -12,7 +12,7 @@ from damond_synthetic import spatial, temporal
 from damond_synthetic.spatial import Shape
 from damond_synthetic.tables import parse_address, parse_pages
 from damond_synthetic.temporal import Wave
-from damond_synthetic.track import MOVES, Movement, Track
+from damond_synthetic.track import ARRIVALS, MOVES, Movement, Track
 
 _USED_WITH: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     "spatial": {
@@ -44,7 +44,14 @@ class TrackOptions:
     probability: float | None = option(
         None, help="instead of rate: of a touch of the busiest page per sampling interval; 1 if neither is given"
     )
-    spatial: str = option("uniform", choices=("uniform", "hotspot", "zipf", "gaussian"), help="how its pages share")
+    arrivals: str = option(
+        "random", choices=ARRIVALS, help="how the accesses of a rate come: at random or evenly paced"
+    )
+    spatial: str = option(
+        "uniform",
+        choices=("uniform", "together", "hotspot", "zipf", "gaussian"),
+        help="how its pages share; together: every access touches all",
+    )
     hot_start: int = option(0, parse=parse_pages, help="hotspot: first byte of the hot part")
     hot_size: int | None = option(None, parse=parse_pages, help="hotspot: bytes; a tenth of the track if not given")
     hot_ratio: float = option(0.9, help="hotspot: what part of the accesses goes to the hot part")
@@ -77,6 +84,7 @@ class TrackOptions:
         checks = {
             f"move_span = {span}: must be from {size}, the size, to {room}, the rest of the area": size <= span <= room,
             "rate, probability: only one can be given": self.rate is None or self.probability is None,
+            "arrivals: has no effect without rate": self.rate is not None or self.arrivals == "random",
             "rate: must be a number from 0": self.rate is None or 0 <= self.rate < math.inf,
             "hot_size: must be above 0": self.hot_size != 0,
             f"hot_start, hot_size: must lie in the {size} bytes": self.spatial != "hotspot" or hot_end <= size,
@@ -101,6 +109,7 @@ class TrackOptions:
             shape=self._shape(size),
             wave=self._wave(),
             rate=self.rate,
+            even=self.arrivals == "even",
             probability=1.0 if self.probability is None else self.probability,
             begin_us=self.begin,
             until_us=self.until,
@@ -124,6 +133,8 @@ class TrackOptions:
         if self.spatial == "hotspot":
             nr_hot = self._hot_size(size) // PAGE_SIZE
             return spatial.hotspot(nr_pages, self.hot_start // PAGE_SIZE, nr_hot, self.hot_ratio)
+        if self.spatial == "together":
+            return spatial.together(nr_pages)
         if self.spatial == "zipf":
             return spatial.zipf(nr_pages, self.exponent)
         if self.spatial == "gaussian":

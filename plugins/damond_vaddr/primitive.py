@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from damond.core import Attrs, Context, Primitive, Probe, Target
-from damond.core.adaptation import initial_regions
-from damond.errors import DamondError, InvalidRegionError
+from damond.core.attrs import SAMPLES_PER_AGGR
+from damond.errors import DamondError, InvalidRegionError, NoSuchProcessError
 from damond.plugin import option
 from damond.units import Usec, format_interval
 from damond_accessbits import Root, refuse_kdamonds
+from damond_accessbits.blocks import AUTO, parse_block
 from damond_accessbits.probe import REFERENCED_NOTE, probe_warnings
 from damond_vaddr.process import Process
 from damond_vaddr.ranges import apply_three_regions, three_regions
@@ -24,15 +25,15 @@ _UPDATE_US: Final = 1_000_000
 _REFERENCED_SAMPLE_US: Final = 100_000
 """No faster: a sample costs 6 ms per 256 MiB (see REFERENCED_NOTE), at this interval 6 % of a CPU."""
 
-_SAMPLES_PER_AGGR: Final = 10
-"""Where only the sampling interval is given, and 100 ms would be too short."""
-
 
 @dataclass(frozen=True, slots=True)
 class VaddrOptions:
     """What the configuration of a context may say about the primitive."""
 
     source: str = option("auto", help="where accessed bits are read from", choices=("auto", *SOURCES))
+    block: int | str = option(
+        AUTO, help="pages that one check looks at, with page_idle: 1, 2, 4, ... 64, or auto", parse=parse_block
+    )
     allow_kdamond: bool = option(default=False, help="monitor although the kernel's own DAMON runs")
 
 
@@ -81,29 +82,29 @@ class Vaddr(Primitive):
 
     def attrs(self, given: Mapping[str, int]) -> Attrs:
         """Choose intervals that the source can keep; update every second where nothing else is said."""
-        chosen: dict[str, Any] = {"primitive_update_interval": _UPDATE_US, **given}
-        if self.source == "referenced":
-            chosen |= _stretched(given)
-        elif "sample_interval" in given and "aggr_interval" not in given:
-            chosen["aggr_interval"] = max(Attrs().aggr_interval, _SAMPLES_PER_AGGR * given["sample_interval"])
-        return Attrs(**chosen)
+        kept = {**given, **_stretched(given)} if self.source == "referenced" else given
+        return Attrs.fitting(kept, primitive_update_interval=_UPDATE_US)
 
     def init(self, ctx: Context) -> None:
         """Take hold of the processes and cut the initial regions of those that have none yet."""
         if self.source == "page_idle" and not self.options.allow_kdamond:
             refuse_kdamonds(self._root, instead='source = "referenced" looks at whole mappings instead')
-        self._source = open_source(self.source, self._root)
-        self.granularity = self._source.granularity
+        self._source = open_source(self.source, self._root, self.options.block)
         if self.source == "referenced":
+            self.least_sample_us = _REFERENCED_SAMPLE_US
             _log.warning("%s: source referenced %s", ctx.name, REFERENCED_NOTE)
         for target in ctx.targets:
             self._take(ctx, target)
+        self._opened.refresh(ctx)
+        self.granularity = self._opened.granularity
 
     def _take(self, ctx: Context, target: Target) -> None:
         """Take hold of one process, and cut its regions if it has none yet."""
         process = self._processes[target.id] = Process(self._root, target.id)
         target.pid = target.id
-        if not len(target.regions):
+        if len(target.regions):  # the user's, which the first update fits to the mappings
+            process.forget_mappings()
+        else:
             _init_regions(ctx, target, process)
 
     def retarget(self, ctx: Context) -> None:
@@ -116,14 +117,20 @@ class Vaddr(Primitive):
                 self._take(ctx, target)
             except DamondError as error:
                 # Processes come and go: one that can't be watched (any more) must not end the others' monitoring.
-                _log.info("%s: process %d is left out: %s", ctx.name, target.id, error)
+                level = logging.INFO if isinstance(error, NoSuchProcessError) else logging.WARNING
+                _log.log(level, "%s: process %d is left out: %s", ctx.name, target.id, error)
                 ctx.targets.remove(target)
 
     def update(self, ctx: Context) -> None:
-        """Fit the regions to what is mapped now; a process without memory at the moment keeps its own."""
+        """Fit the regions to what is mapped now; a process without memory at the moment keeps its own.
+
+        Where nothing has changed, nothing is done: on a slow context this was more than half of the cost. (After an
+        execve(2) that maps the same at the same addresses, what was opened before shows nothing: see lost_memory.)
+        """
         for target, process in self._live(ctx):
             _fit(ctx, target, process)
         self._opened.refresh(ctx)
+        self.granularity = self._opened.granularity
 
     def prepare_access_checks(self, ctx: Context) -> None:
         """Choose a page in every region and make it look not accessed."""
@@ -131,7 +138,7 @@ class Vaddr(Primitive):
         # Before the pass, not behind its back: it goes by the regions that it was prepared for.
         for target, process in live:
             if process.lost_memory:
-                _fit(ctx, target, process)
+                _fit(ctx, target, process, anew=True)
         self._opened.prepare(ctx, live)
 
     def check_accesses(self, ctx: Context) -> int:
@@ -141,6 +148,8 @@ class Vaddr(Primitive):
 
     def reset_aggregated(self, ctx: Context) -> None:
         """Let go of the regions of processes that have ended: their last counts have been delivered."""
+        self._opened.aggregated(ctx)
+        self.granularity = self._opened.granularity
         for target in ctx.targets:
             if len(target.regions) and not self.target_valid(target):
                 _log.info("%s: process %d has ended", ctx.name, target.id)
@@ -176,13 +185,20 @@ def _init_regions(ctx: Context, target: Target, process: Process) -> None:
     except InvalidRegionError as error:
         _log.warning("%s: process %d: %s", ctx.name, process.pid, error)
         return
-    target.set_ranges(initial_regions(three, ctx.attrs.min_nr_regions, ctx.min_region_sz))
+    target.set_ranges(ctx.initial_regions(three))
 
 
-def _fit(ctx: Context, target: Target, process: Process) -> None:
-    """Fit regions to mappings; without mappings (the end is near, or only the first thread has ended) all stays."""
+def _fit(ctx: Context, target: Target, process: Process, *, anew: bool = False) -> None:
+    """Fit regions to mappings; without mappings (the end is near, or only the first thread has ended) all stays.
+
+    Args:
+        ctx: The context.
+        target: The target.
+        process: The process behind it.
+        anew: Although the mappings are what they were.
+    """
     try:
-        mappings = process.mappings()
+        mappings = process.mappings() if anew else process.changed_mappings()
         if mappings:
             process.reopen()
             apply_three_regions(target.regions, three_regions(mappings, ctx.min_region_sz), ctx.min_region_sz)
@@ -194,7 +210,7 @@ def _stretched(given: Mapping[str, int]) -> dict[str, int]:
     """Stretch intervals to what ``referenced`` can keep; the number of samples in an aggregation stays."""
     asked = given.get("sample_interval", _REFERENCED_SAMPLE_US)
     sample = max(asked, _REFERENCED_SAMPLE_US)
-    aggr = given.get("aggr_interval", _SAMPLES_PER_AGGR * asked)
+    aggr = given.get("aggr_interval", SAMPLES_PER_AGGR * asked)
     if "sample_interval" in given:
         Attrs(sample_interval=Usec(asked), aggr_interval=Usec(aggr))  # what contradicts itself is not stretched
         aggr = max(1, aggr // asked) * sample if sample > asked else aggr

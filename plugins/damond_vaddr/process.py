@@ -38,6 +38,7 @@ class Process:
         self.lost_memory = False
         self._ended = False
         self._thread = ""
+        self._maps = b""
         self._files: dict[str, int] = {}
         try:
             self._pidfd = os.pidfd_open(pid)
@@ -95,10 +96,27 @@ class Process:
         Raises:
             PermissionError: We may not look.
         """
+        return parse_maps(self._read_maps())
+
+    def changed_mappings(self) -> list[AddrRange] | None:
+        """Return the same, or None if it is what it was at the last look: nothing is to be done then.
+
+        Raises:
+            PermissionError: We may not look.
+        """
+        before, now = self._maps, self._read_maps()
+        return None if now == before else parse_maps(now)
+
+    def forget_mappings(self) -> None:
+        """Let the next look at the mappings be the first one."""
+        self._maps = b""
+
+    def _read_maps(self) -> bytes:
         data = self.read("maps")
         if not data and not self.ended():
             data = self._by_another_thread()
-        return parse_maps(data)
+        self._maps = data
+        return data
 
     def _by_another_thread(self) -> bytes:
         """Turn to a thread that still shows the memory: once the first one has ended, it shows none."""

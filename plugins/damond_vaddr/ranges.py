@@ -42,7 +42,8 @@ def three_regions(mappings: Sequence[AddrRange], min_region_sz: int = MIN_REGION
     biggest = sorted(gaps, key=lambda gap: -gap.size)[:2]  # sorted() is stable: the first of equals stays the first
     if len(biggest) < 2:  # noqa: PLR2004 - three ranges have two gaps
         raise InvalidRegionError(
-            f"{len(mappings)} mappings with {len(gaps)} gaps between them can't be covered by three regions"
+            f"{len(mappings)} mappings with {len(gaps)} gaps between them can't be covered by three regions",
+            hint="wait until it has mapped more, or give its regions",
         )
     first, second = sorted(biggest)
     bounds = [mappings[0].start, first.start, first.end, second.start, second.end, mappings[-1].end]

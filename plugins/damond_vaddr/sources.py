@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from damond.core import MIN_REGION_SZ, Context, SourceProbe, Target
 from damond.errors import SourceUnavailableError
 from damond_accessbits import IdleFrames, Root, find_kdamonds, parse_smaps, probe_page_idle, probe_referenced
-from damond_accessbits.pagemap import entry_offsets, read_frames
+from damond_accessbits.blocks import BlockSize, any_of, pages_of
+from damond_accessbits.pagemap import entry_offset, read_frames, read_frames_in_runs
 from damond_accessbits.smaps import CLEAR_ALL
-from damond_accessbits.words import WORD_SZ
+from damond_accessbits.words import WORD_SZ, Reach
 from damond_vaddr.process import GONE, Process
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,9 @@ Live = Sequence[tuple[Target, Process]]
 class Source(Protocol):
     """One way to check accesses: the primitive's two functions, for the targets that are alive."""
 
-    granularity: int
+    @property
+    def granularity(self) -> int:
+        """Bytes that one check looks at; 0 is the whole mapping."""
 
     def prepare(self, ctx: Context, live: Live) -> None:
         """Choose a sampling address in every region, and make what is there look not accessed."""
@@ -38,6 +41,9 @@ class Source(Protocol):
 
     def refresh(self, ctx: Context) -> None:
         """Do what is worth doing once per update."""
+
+    def aggregated(self, ctx: Context) -> None:
+        """Do what is worth doing once per aggregation."""
 
     def close(self) -> None:
         """Close what is open."""
@@ -71,13 +77,13 @@ def choose_source(wanted: str, root: Root, *, allow_kdamond: bool = False) -> st
     )
 
 
-def open_source(name: str, root: Root) -> Source:
-    """Open a source.
+def open_source(name: str, root: Root, block: int | str = 1) -> Source:
+    """Open a source; ``block`` as in the options.
 
     Raises:
         SourceUnavailableError: It does not work (any more).
     """
-    return PageIdleSource(root) if name == "page_idle" else ReferencedSource()
+    return PageIdleSource(root, block) if name == "page_idle" else ReferencedSource()
 
 
 def count(ctx: Context, target: Target, accessed: NDArray[np.bool_], nr_unknown: int = 0) -> None:
@@ -113,57 +119,86 @@ class _Excuses:
 
 
 class PageIdleSource:
-    """One page per check: pagemap says where it is, page_idle whether it was accessed.
+    """A page or a block of pages per check: pagemap says where it is, page_idle whether it was accessed.
 
     Accessed by anybody: page_idle looks at all mappings of a page, so that what other processes do with a page that
     is shared (a library, memory from before a fork) counts as well.
     """
 
-    granularity = MIN_REGION_SZ
-
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, block: int | str = 1) -> None:
         self._frames = IdleFrames(root)
         self._excuses = _Excuses()
-        self._pass: list[tuple[Target, slice]] = []
+        self._reach = Reach()
+        self._block = BlockSize(block)
+        self._pass: list[tuple[Target, slice, slice]] = []
+        self._begin = np.zeros(0, np.intp)
+
+    @property
+    def granularity(self) -> int:
+        """Bytes that one check looks at."""
+        return self._block.pages * MIN_REGION_SZ
 
     def prepare(self, ctx: Context, live: Live) -> None:
-        """Look up the frames of the sampling addresses and mark them idle."""
+        """Look up the frames of the pages that are sampled, and mark them idle."""
         self._pass = []
-        found = [np.zeros(0, np.uint64)]
-        position = 0
+        found, begins = [np.zeros(0, np.uint64)], [np.zeros(0, np.intp)]
+        at = row = 0
         for target, process in live:
             try:
-                frames = _frames(process, target.regions.pick_sampling_addrs(ctx.rng))
+                frames, begin = self._look_up(process, target, ctx.rng)
             except OSError as error:
                 self._excuses.memory_is_gone(ctx, target, error)
             else:
                 found.append(frames)
-                self._pass.append((target, slice(position, position := position + len(frames))))
-        self._frames.mark(np.concatenate(found))
+                begins.append(begin + at)
+                self._pass.append((target, slice(row, row + len(begin)), slice(at, at + len(frames))))
+                at, row = at + len(frames), row + len(begin)
+        self._begin = np.concatenate(begins)
+        self._frames.mark(np.concatenate(found), in_runs=self._block.pages > 1)
+        self._block.passed(row, self._frames.nr_words)
+
+    def _look_up(
+        self, process: Process, target: Target, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
+        """Return the frames of the pages to be sampled, and where those of each region begin.
+
+        Notes if the file shows no memory at all any more.
+        """
+        fd, nr_pages = process.file("pagemap"), self._block.pages
+        if nr_pages == 1:
+            frames = read_frames(fd, target.regions.pick_sampling_addrs(rng), self._reach)
+            begin = np.arange(len(frames))
+        else:
+            pages, begin = pages_of(*target.regions.pick_sampling_blocks(rng, nr_pages))
+            frames = read_frames_in_runs(fd, pages)
+        addrs = target.regions.sampling_addr
+        if len(addrs) and not frames.any() and not os.pread(fd, WORD_SZ, entry_offset(addrs[0])):
+            process.lost_memory = True
+        return frames, begin
 
     def check(self, ctx: Context) -> None:
-        """Count the frames that are not idle any more."""
+        """Count the regions of whose pages one is not idle any more."""
         accessed, unknown = self._frames.accessed(), self._frames.unknown
-        for target, part in self._pass:
-            count(ctx, target, accessed[part], int(np.count_nonzero(unknown[part])))
+        if len(accessed) != len(self._begin):
+            accessed = any_of(accessed, self._begin)
+        for target, rows, pages in self._pass:
+            target.regions.nr_accesses += accessed[rows]
+            ctx.checks += pages.stop - pages.start
+            ctx.unknown += int(np.count_nonzero(unknown[pages]))
 
     def refresh(self, ctx: Context) -> None:
-        """Make pages that were faulted in since the last time markable."""
+        """Make pages that were faulted in since the last time markable; choose the size of blocks."""
         if self._frames.drain():
             _log.debug("%s: pages waited for their LRU list: drained", ctx.name)
+        self._block.fit(sum(target.regions.total_sz for target in ctx.targets))
+
+    def aggregated(self, ctx: Context) -> None:
+        """Go over to smaller blocks where they are dear."""
+        self._block.aggregated(ctx.name)
 
     def close(self) -> None:
         """Close page_idle; the files of the targets are theirs."""
         self._frames.close()
-
-
-def _frames(process: Process, addrs: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the frames behind addresses, and note if the file shows no memory at all any more."""
-    fd = process.file("pagemap")
-    frames = read_frames(fd, addrs)
-    if len(addrs) and not frames.any() and not os.pread(fd, WORD_SZ, entry_offsets(addrs[:1])[0]):
-        process.lost_memory = True
-    return frames
 
 
 class ReferencedSource:
@@ -202,6 +237,9 @@ class ReferencedSource:
                 count(ctx, target, smaps.accessed(target.regions.sampling_addr))
 
     def refresh(self, ctx: Context) -> None:
+        """Nothing to do."""
+
+    def aggregated(self, ctx: Context) -> None:
         """Nothing to do."""
 
     def close(self) -> None:

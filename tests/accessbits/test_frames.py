@@ -12,9 +12,21 @@ from hypothesis import strategies as st
 from damond.errors import SourceUnavailableError
 from damond_accessbits import HiddenFramesError, IdleFrames, Root, read_frames
 from damond_accessbits.idle import BITMAP, words_of
-from damond_accessbits.pageflags import BUDDY, HEAD, HUGETLB, LRU, MMAP, NOPAGE, TAIL, UPTODATE, ZERO_PAGE, PageFlags
+from damond_accessbits.pageflags import (
+    BUDDY,
+    HEAD,
+    HUGETLB,
+    LRU,
+    MMAP,
+    NOPAGE,
+    OFFLINE,
+    TAIL,
+    UPTODATE,
+    ZERO_PAGE,
+    PageFlags,
+)
 from damond_accessbits.pagemap import PRESENT, frames_of
-from damond_accessbits.words import read_words, write_words
+from damond_accessbits.words import Reach, read_words, write_words
 from tests.accessbits.faketree import NR_FRAMES, PAGE, USED, FakeTree
 
 
@@ -56,14 +68,97 @@ def test_own_pages_are_found_where_they_are(tmp_path: Path) -> None:
     os.close(fd)
 
 
-@given(words=st.dictionaries(st.integers(0, 500), st.integers(0, 2**64 - 1), max_size=50))
-def test_words_come_back_as_they_were_written(words: dict[int, int]) -> None:
-    """What is written at any places is read there; behind the end of the file it is 0."""
+@given(
+    words=st.dictionaries(st.integers(0, 500), st.integers(0, 2**64 - 1), max_size=50),
+    reach=st.integers(0, 100),
+    block_order=st.integers(2, 10),
+)
+def test_words_come_back_as_they_were_written(words: dict[int, int], reach: int, block_order: int) -> None:
+    """What is written at any places is read there, however they share system calls; behind the end it is 0."""
     fd = os.memfd_create("words")
-    offsets = [8 * place for place in words]
-    assert write_words(fd, offsets, u64(*words.values())) == []
-    assert read_words(fd, [*offsets, 8 * 501]).tolist() == [*words.values(), 0]
+    numbers, values = u64(*sorted(words)), u64(*(words[number] for number in sorted(words)))
+    assert not len(write_words(fd, numbers, values, reach, block_order=block_order))
+    assert read_words(fd, u64(*words, 501), reach, block_order=block_order).tolist() == [*words.values(), 0]
+    assert read_words(fd, np.repeat(numbers, 2), reach).tolist() == np.repeat(values, 2).tolist()
     os.close(fd)
+
+
+def test_neighbours_share_a_system_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words within reach of each other are read and written in one go, but never across a block."""
+    (tmp_path / "words").write_bytes(bytes(8 * 64))
+    fd = os.open(tmp_path / "words", os.O_RDWR)
+    calls: list[tuple[int, int]] = []
+    pread, pwrite = os.pread, os.pwrite
+
+    def reading(fd: int, size: int, offset: int) -> bytes:
+        calls.append((offset // 8, size // 8))
+        return pread(fd, size, offset)
+
+    def writing(fd: int, data: bytes, offset: int) -> int:
+        calls.append((offset // 8, len(data) // 8))
+        return pwrite(fd, data, offset)
+
+    monkeypatch.setattr(os, "pread", reading)
+    monkeypatch.setattr(os, "pwrite", writing)
+    numbers = u64(1, 2, 5, 9, 14, 15, 17)
+    for function in (
+        lambda reach: read_words(fd, numbers, reach, block_order=4),
+        lambda reach: write_words(fd, numbers, numbers, reach, block_order=4),
+    ):
+        for reach, expected in [
+            (0, [(1, 1), (2, 1), (5, 1), (9, 1), (14, 1), (15, 1), (17, 1)]),
+            (2, [(1, 5), (9, 1), (14, 2), (17, 1)]),
+            (9, [(1, 15), (17, 1)]),
+        ]:
+            calls.clear()
+            function(reach)
+            assert calls == expected
+    os.close(fd)
+
+
+def test_words_behind_the_end_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of words that share a system call across the end of page_idle those behind it are told apart."""
+    (tmp_path / "words").write_bytes(bytes(8 * 10))
+    fd = os.open(tmp_path / "words", os.O_RDWR)
+    pwrite = os.pwrite
+
+    def as_page_idle(fd: int, data: bytes, offset: int) -> int:
+        if offset >= 80:
+            raise OSError(errno.ENXIO, "No such device or address")
+        return pwrite(fd, data[: 80 - offset], offset)
+
+    monkeypatch.setattr(os, "pwrite", as_page_idle)
+    numbers = u64(1, 8, 9, 10, 12, 40)
+    assert write_words(fd, numbers, numbers, reach=8).tolist() == [3, 4, 5]
+    assert write_words(fd, numbers, numbers).tolist() == [3, 4, 5]
+    assert read_words(fd, numbers, reach=8).tolist() == [1, 8, 9, 0, 0, 0]
+    os.close(fd)
+
+
+def test_reach_is_measured() -> None:
+    """Words are read along as far as that is cheaper than another call, unless calls are cheap anyway."""
+    now_ns, call_ns = 0, 10_000
+
+    def access(words: int) -> None:
+        nonlocal now_ns
+        now_ns += call_ns + 50 * words
+
+    def clock() -> int:
+        nonlocal now_ns
+        now_ns += 9_000
+        return now_ns
+
+    reach = Reach()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.perf_counter_ns", clock)
+        assert reach.words == 0
+        reach.measure(access, 101)
+        assert (reach.words, reach.measured) == (201, True)
+        call_ns = 1_000
+        reach.forget()
+        assert not reach.measured
+        reach.measure(access, 101)
+    assert (reach.words, reach.measured) == (0, True)
 
 
 def test_only_the_end_of_the_file_is_forgiven() -> None:
@@ -71,7 +166,7 @@ def test_only_the_end_of_the_file_is_forgiven() -> None:
     fd = os.memfd_create("words")
     read_only = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)
     with pytest.raises(OSError, match="Bad file descriptor") as info:
-        write_words(read_only, [0], u64(1))
+        write_words(read_only, u64(0), u64(1))
     assert info.value.errno == errno.EBADF
     os.close(read_only)
     os.close(fd)
@@ -138,6 +233,8 @@ def test_tail_without_a_head_is_unknown(tmp_path: Path) -> None:
         pytest.param(UPTODATE | MMAP, True, id="page in a per-CPU batch"),
         pytest.param(LRU | HEAD | HUGETLB, True, id="page of hugetlbfs"),
         pytest.param(1 << 32, True, id="reserved"),
+        pytest.param(OFFLINE, True, id="given away: a balloon, or offline"),
+        pytest.param(LRU | OFFLINE, True, id="given away in part"),
         pytest.param(NOPAGE, True, id="no page, or device memory"),
         pytest.param(MMAP | UPTODATE | ZERO_PAGE, True, id="the page of zeros"),
         pytest.param(BUDDY, False, id="free: certainly not accessed"),
@@ -155,6 +252,31 @@ def test_what_can_be_marked(tmp_path: Path, flags: int, unknown: bool) -> None:
     assert frames.accessed().tolist() == [flags == USED]
     assert tree.marked() == set()
     frames.close()
+
+
+def test_bitmap_that_ends_before_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames at the end of a zone that kpageflags knows and page_idle does not (ENXIO) are unknown, never accessed."""
+    tree = FakeTree(tmp_path)
+    frames = [9, NR_FRAMES - 1, NR_FRAMES, NR_FRAMES + 70]
+    tree.page_idle()
+    for frame in frames:
+        tree.flags(frame, USED)
+    pwrite = os.pwrite
+
+    def as_page_idle(fd: int, data: bytes, offset: int) -> int:
+        if offset >= NR_FRAMES // 8:
+            raise OSError(errno.ENXIO, "No such device or address")
+        return pwrite(fd, data[: NR_FRAMES // 8 - offset], offset)
+
+    monkeypatch.setattr(os, "pwrite", as_page_idle)
+    idle = IdleFrames(tree.root)
+    for reach in (0, 200):
+        idle._writes.words, idle._writes.measured = reach, True
+        idle.mark(u64(*frames))
+        tree.access(9)
+        assert idle.unknown.tolist() == [False, False, True, True]
+        assert idle.accessed().tolist() == [True, False, False, False]
+    idle.close()
 
 
 frame_sets = st.sets(st.integers(1, NR_FRAMES - 1), max_size=60)
@@ -179,16 +301,16 @@ def test_pass_finds_what_was_accessed(
 @given(frames=st.lists(st.integers(1, 2**40), max_size=100))
 def test_one_word_per_64_frames(frames: list[int]) -> None:
     """Words are distinct and ascending, and hold exactly the bits of their frames."""
-    offsets, bits, index = words_of(u64(*frames))
-    assert offsets == sorted({frame // 64 * 8 for frame in frames})
+    numbers, bits, index = words_of(u64(*sorted(frames)))
+    assert numbers.tolist() == sorted({frame // 64 for frame in frames})
     held = {
-        offset * 8 + bit
-        for offset, word in zip(offsets, bits.tolist(), strict=True)
+        number * 64 + bit
+        for number, word in zip(numbers.tolist(), bits.tolist(), strict=True)
         for bit in range(64)
         if word >> bit & 1
     }
     assert held == set(frames)
-    assert [offsets[each] for each in index] == [frame // 64 * 8 for frame in frames]
+    assert numbers[index].tolist() == [frame // 64 for frame in sorted(frames)]
 
 
 def test_huge_page_is_marked_at_its_head_and_shared(tmp_path: Path) -> None:

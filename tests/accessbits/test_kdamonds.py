@@ -47,7 +47,9 @@ def test_sysfs_and_its_thread_are_one(tree: FakeTree) -> None:
     tree.text("proc/77/comm", "kdamond.0\n")
     (found,) = find_kdamonds(tree.root)
     assert found.owner == f"kdamond 0 of /{SYSFS.rpartition('/')[0]} (paddr)"
-    assert f"echo off > /{SYSFS}/state" in found.remedy
+    asked, switched = found.remedy.split("; if nobody needs it any more: ")
+    assert "find out who uses it" in asked
+    assert switched == f"echo off > /{SYSFS}/state"
     assert found.pid == 77
 
 
@@ -65,7 +67,7 @@ def test_module_is_named_with_its_switch(tree: FakeTree, module: str) -> None:
     """Each module that runs contexts of its own is found by its switch."""
     tree.text(f"sys/module/{module}/parameters/enabled", "Y\n")
     (found,) = find_kdamonds(tree.root)
-    assert found.remedy == f"echo N > /sys/module/{module}/parameters/enabled"
+    assert found.remedy.endswith(f"ask who needs it; if nobody does: echo N > /sys/module/{module}/parameters/enabled")
 
 
 def test_thread_of_nobody(tree: FakeTree) -> None:

@@ -40,6 +40,15 @@ def test_what_is_missing_is_the_reason(tmp_path: Path, missing: str, words: str)
     assert probe.hint
 
 
+def test_a_kernel_without_page_idle_is_told_as_such_to_all(tmp_path: Path) -> None:
+    """Who may not read kpageflags is not sent to become root where the kernel has no page_idle at all."""
+    tree = FakeTree(tmp_path)
+    tree.page_idle()
+    for missing in (BITMAP, "proc/kpageflags"):
+        (tmp_path / missing).unlink()
+    assert "CONFIG_IDLE_PAGE_TRACKING" in probe_page_idle(tree.root, by_process=True).reason
+
+
 def test_frame_numbers_must_be_visible_for_processes_only(tmp_path: Path) -> None:
     """Hidden frame numbers are in the way of processes, not of physical memory."""
     tree = FakeTree(tmp_path)

@@ -19,6 +19,7 @@ from damond.service.spec import ContextSpec
 from damond.stream.subscriber import Subscriber
 
 sys.path.insert(0, str(Path(__file__).parent))
+import budget
 import syscalls
 import trace_decode
 
@@ -59,7 +60,7 @@ def engine() -> Iterator[tuple[str, float, str]]:
 
     def adapt() -> None:
         columns = regions.copy()
-        adaptation.age(columns, 2)
+        adaptation.age(columns, 2, 20)
         adaptation.merge(columns, 2, 1 << 40)
         adaptation.split(columns, 2, ctx.rng)
 
@@ -147,7 +148,7 @@ def _read(readers: Sequence[Subscriber], span_s: float) -> tuple[list[float], in
 def main() -> None:
     """Print a line per figure; with --json, one document."""
     rows = []
-    for part in (engine, one_context, syscalls.figures, trace_decode.figures, fifty_contexts):
+    for part in (engine, one_context, syscalls.figures, trace_decode.figures, budget.figures, fifty_contexts):
         for name, value, unit in part():
             rows.append({"figure": name.strip(), "value": round(value, 3), "unit": unit})
             if "--json" not in sys.argv:

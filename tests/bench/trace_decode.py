@@ -51,8 +51,8 @@ def binary_us(nr_regions: int) -> float:
         decoded = Decoded()
         decoder.decode(batches[number], decoded)
         (aggregation,) = assembler.feed(decoder.rows(decoded), AGGR_NS * (number + 2))
-        windows.window(aggregation)
-        fill(ctx.targets, aggregation, set())
+        window = windows.window(aggregation)
+        fill(ctx.targets, aggregation, set(), window.max_nr_accesses)
 
     return median_us(collect)
 
@@ -85,6 +85,9 @@ class _Loop:
         self._since_ns = 0
 
     def started(self, *_: object) -> None:
+        """Nothing to pack."""
+
+    def paced(self, *_: object) -> None:
         """Nothing to pack."""
 
     def aggregated(self, snapshot: Snapshot) -> None:

@@ -1,7 +1,9 @@
 """A service to be hurt, and a witness who sees what the contexts that were not meant lose by it."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -113,6 +115,13 @@ def wait(condition: Callable[[], Any], show: Callable[[], Any] = lambda: "") -> 
     return found
 
 
+def free_port() -> int:
+    """Find a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def frozen(for_s: float, *pids: int) -> None:
     """Stop processes for a time, which is the fault and not a wait for its outcome."""
     for pid in pids:
@@ -131,6 +140,12 @@ def thaw(*pids: int) -> None:
 def synthetic(name: str, more: str = "") -> str:
     """Write a context that only computes, 10 snapshots per second, 100 regions at most."""
     return f'[context.{name}]\nprimitive = "synthetic"\nsample_interval = "20ms"\nmax_nr_regions = 100\n{more}\n'
+
+
+def program(name: str, *command: str) -> str:
+    """Write a context that starts a program and watches it."""
+    intervals = 'sample_interval = "100ms"\naggr_interval = "200ms"\noptions = {source = "referenced"}'
+    return f'[context.{name}]\nprimitive = "vaddr"\ncommand = {json.dumps(command)}\n{intervals}\n'
 
 
 def bad(where: str, how: str, **more: Any) -> dict[str, Any]:
@@ -155,7 +170,9 @@ class Served:
 
     def __init__(self, folder: Path, text: str, stderr: int | None = None, names: Sequence[str] | None = None) -> None:
         self.run, self.log = folder / "run", folder / "log"
-        (folder / "damond.toml").write_text(text)
+        # As fast as they are asked to be, whatever that costs: tests wait for snapshots.
+        unbound = "" if "[service]" in text else '[service]\nmax_cpu = "off"\n[defaults]\nintervals_goal = "off"\n'
+        (folder / "damond.toml").write_text(unbound + text)
         install(folder)
         paths = ["--config", str(folder / "damond.toml"), "--runtime-dir", str(self.run)]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}

@@ -82,7 +82,7 @@ def test_no_room_for_sockets(tmp_path: Path) -> None:
     run.mkdir()
     # One inode for the directory itself, one for the lock.
     subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=2,mode=700", "none", run], check=True)
-    (tmp_path / "damond.toml").write_text(synthetic("one"))
+    (tmp_path / "damond.toml").write_text('[service]\nmax_cpu = "off"\n' + synthetic("one"))
     words = ["serve", "--config", str(tmp_path / "damond.toml"), "--runtime-dir", str(run)]
     done = subprocess.run(
         [sys.executable, "-m", "damond", *words], capture_output=True, text=True, check=False, timeout=LIMIT_S

@@ -9,7 +9,7 @@ import pytest
 
 from damond.errors import UnreachableError
 from tests.chaos.conftest import STEADY, Serve
-from tests.chaos.rig import LIMIT_S, Served, synthetic, wait
+from tests.chaos.rig import LIMIT_S, Served, program, synthetic, wait
 
 
 def test_one_worker(serve: Serve) -> None:
@@ -49,7 +49,7 @@ def is_free(served: Served) -> bool:
 @pytest.mark.parametrize("whom", ["supervisor", "supervisor and launcher"])
 def test_supervisor(serve: Serve, whom: str) -> None:
     """Kill -9 of the supervisor: no process is left, not even the program of a context; the next start works."""
-    served = serve(synthetic("one") + synthetic("two", 'command = ["sleep", "1000"]'))
+    served = serve(synthetic("one") + program("two", "sleep", "1000"))
     family = served.processes()
     assert len(family) == 5
     for pid in served.family[: 1 + (whom != "supervisor")]:
@@ -93,7 +93,7 @@ def test_launcher(serve: Serve) -> None:
 def test_program_that_ignores_sigterm(serve: Serve, tmp_path: Path) -> None:
     """The end of the service is the end of the programs it has started, willing or not."""
     stubborn = "trap '' TERM; touch ready; while :; do sleep 1; done"
-    served = serve(synthetic("one", f'command = ["sh", "-c", "cd {tmp_path}; {stubborn}"]'))
+    served = serve(program("one", "sh", "-c", f"cd {tmp_path}; {stubborn}"))
     wait((tmp_path / "ready").exists)
     assert len([each for each in served.processes() if each.name() == "sh"]) == 1
     served.end()

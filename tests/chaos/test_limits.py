@@ -17,7 +17,7 @@ from damond.errors import DamondError, RuntimeDirError
 from damond.service.journal import QUEUE_SZ, Journal
 from damond.service.runtime_dir import RuntimeDir
 from tests.chaos.conftest import STEADY, Serve
-from tests.chaos.rig import LIMIT_S, Served, Witness, bad, synthetic, wait
+from tests.chaos.rig import LIMIT_S, Served, Witness, bad, program, synthetic, wait
 
 
 @contextlib.contextmanager
@@ -164,7 +164,7 @@ def test_no_descriptors_for_workers(serve: Serve) -> None:
 
 def test_no_descriptors_for_subscribers(serve: Serve) -> None:
     """A service takes all descriptors that it may have; beyond, it answers or ends, and leaves nothing behind."""
-    served = serve(synthetic("one", 'command = ["sleep", "1000"]'))
+    served = serve(program("one", "sleep", "1000"))
     pid = served.process.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     assert soft == hard

@@ -10,15 +10,19 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-LIMIT_S = 30
+LIMIT_S = 60
 DAMOND = [sys.executable, "-m", "damond"]
 
 CONFIG = """\
+[service]
+max_cpu = "off"
+[defaults]
+intervals_goal = "off"
 [context.one]
 primitive = "synthetic"
 [context.two]
@@ -32,14 +36,32 @@ autostart = false
 """
 
 
-class Service:
-    """``damond serve`` with four contexts: two run, one fails, one is not started."""
+MODES = {
+    "?1049": "hl",
+    "?25": "lh",
+    "?7": "lh",
+    "?2004": "hl",
+    "?1004": "hl",
+    "?2048": "hl",
+    "?1000": "hl",
+    "?1003": "hl",
+}
+"""Modes of a terminal (xterm's ctlseqs), and how they are changed and given back: another screen, cursor, wrapping of
+lines, bracketed paste, reports of focus, of size and of the mouse."""
 
-    def __init__(self, directory: Path) -> None:
-        self.args = ("--runtime-dir", str(directory / "run"))
+
+class Service:
+    """``damond serve``; unless told otherwise with four contexts: two run, one fails, one is not started."""
+
+    def __init__(self, directory: Path, config: str = CONFIG) -> None:
+        self.run_dir = directory / "run"
+        self.args = ("--runtime-dir", str(self.run_dir))
         self._config = directory / "damond.toml"
-        self._config.write_text(CONFIG)
+        self.configure(config)
         self._process: subprocess.Popen[str] | None = None
+
+    def configure(self, config: str) -> None:
+        self._config.write_text(config)
 
     def start(self) -> None:
         line = [*DAMOND, "serve", "--config", str(self._config), *self.args]
@@ -63,18 +85,30 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Service]]:
+    """Start a service with a configuration of its own."""
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
-    service = Service(tmp_path)
-    service.start()
-    yield service
-    service.stop()
+    started: list[Service] = []
+
+    def start(config: str = CONFIG) -> Service:
+        started.append(Service(tmp_path, config))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture
+def service(serve: Callable[..., Service]) -> Service:
+    return serve()
 
 
 class Terminal:
     """A command on a terminal of 80 x 24, and everything that it wrote there."""
 
-    def __init__(self, *args: str) -> None:
+    def __init__(self, *args: str, begin: Sequence[str] = DAMOND) -> None:
         self.text = ""
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -83,7 +117,9 @@ class Terminal:
         env = {**os.environ, "TERM": "xterm-256color"}
         for name in ("NO_COLOR", "COLUMNS", "LINES"):
             env.pop(name, None)
-        self.process = subprocess.Popen([*DAMOND, *args], stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+        # In a session of its own, whose terminal this is, as in a window.
+        line = ["setsid", "--ctty", "--", *begin, *args]
+        self.process = subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
 
     def wait_for(self, words: str) -> None:
         deadline_s = time.monotonic() + LIMIT_S
@@ -91,9 +127,17 @@ class Terminal:
             assert time.monotonic() < deadline_s, self.text
             self._read(0.1)
 
-    def end(self, signum: signal.Signals) -> int:
-        """Send a signal; return the exit status once everything has been read."""
-        self.process.send_signal(signum)
+    def press(self, keys: str) -> None:
+        os.write(self._ours, keys.encode())
+
+    def end(self, signum: signal.Signals | None = None) -> int:
+        """Send a signal, if any; return the exit status once everything has been read."""
+        if signum is not None:
+            self.process.send_signal(signum)
+        return self.wait_ended()
+
+    def wait_ended(self) -> int:
+        """Read until the command has ended by itself, and everything has been read; return its exit status."""
         deadline_s = time.monotonic() + LIMIT_S
         while self.process.poll() is None:
             assert time.monotonic() < deadline_s, self.text
@@ -102,11 +146,19 @@ class Terminal:
             pass
         return self.process.returncode
 
+    def hang_up(self) -> None:
+        """Close the window: the kernel sends SIGHUP to the session on the terminal, and writing to it fails."""
+        os.close(self._ours)
+        self._ours = -1
+
     def is_as_it_was(self) -> bool:
-        """Whether screen, cursor and settings have been given back."""
+        """Whether screen, cursor, settings and whatever else was changed have been given back."""
         screen = self.text.count("\x1b[?1049h") == self.text.count("\x1b[?1049l") == 1
-        cursor = self.text.rindex("\x1b[?25h") > self.text.rindex("\x1b[?25l")
-        return screen and cursor and termios.tcgetattr(self._theirs) == self.settings
+        back = all(
+            self.text.rfind(f"\x1b[{mode}{off}") >= self.text.rfind(f"\x1b[{mode}{on}")
+            for mode, (on, off) in MODES.items()
+        )
+        return screen and back and termios.tcgetattr(self._theirs) == self.settings
 
     def _read(self, timeout_s: float) -> bool:
         if not select.select([self._ours], [], [], timeout_s)[0]:
@@ -117,8 +169,9 @@ class Terminal:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._ours)
-        os.close(self._theirs)
+        for fd in (self._ours, self._theirs):
+            if fd >= 0:
+                os.close(fd)
 
 
 @pytest.fixture
@@ -126,8 +179,8 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
     """Start a command on a terminal."""
     started: list[Terminal] = []
 
-    def start(*args: str) -> Terminal:
-        started.append(Terminal(*args))
+    def start(*args: str, **kwargs: Sequence[str]) -> Terminal:
+        started.append(Terminal(*args, **kwargs))
         return started[-1]
 
     yield start

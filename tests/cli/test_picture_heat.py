@@ -107,7 +107,7 @@ def test_everything_is_drawn_by_request() -> None:
 def test_axis_and_scale_have_units() -> None:
     """Seconds below, per cent in the legend, and what one cell stands for."""
     lines = _draw(_moving_run(), width=14 + 40).splitlines()
-    (axis,) = (index for index, line in enumerate(lines) if line.strip().startswith("+--"))
+    (axis,) = (index for index, line in enumerate(lines) if line.startswith("address      +--"))
     assert lines[axis + 1].split() == ["time", "0", "s", "1", "s", "2", "s", "3", "s"]
     assert lines[axis + 2].startswith("accessed in % of samples: 0 [ .:-=+*#%@] 100")
     assert lines[axis + 3] == "one cell: 100 ms x 2 MiB"
@@ -187,7 +187,7 @@ def test_touched_is_said_in_bounds_per_window_and_of_rss() -> None:
 
 
 def test_holes_of_a_process_are_folded_and_rows_named() -> None:
-    """A region that spans a hole is drawn where memory is; each row says what it is, and 'mapped' is what counts."""
+    """A region that spans a hole is drawn where memory is, and hotter; rows have names, and 'mapped' is what counts."""
     maps = {
         77: Mappings.parse(
             f"{BASE:x}-{BASE + 8 * MIB:x} rw-s 00000000 00:01 9 /memfd:area 1 (deleted)\n"
@@ -196,10 +196,11 @@ def test_holes_of_a_process_are_folded_and_rows_named() -> None:
     }
     run = Accumulator()
     for window in range(4):
-        run.add(cut(_snapshot(window, (77, [(BASE, 308 * MIB, 10)])), maps))
+        run.add(cut(_snapshot(window, (77, [(BASE, 308 * MIB, 5)])), maps))
     text = _draw(run, maps=maps)
     assert "pid 77: all 16 MiB of 16 MiB mapped" in text
     assert "--- 292 MiB not mapped ---" in text
+    assert re.search(r"^address      mapping \+others +\+--", text, re.MULTILINE)
     names = re.findall(r"^[0-9a-f]{12} (area 1|\[heap\]) +(?:=|\+)+$", text, re.MULTILINE)
     assert names == ["area 1"] * 4 + ["[heap]"] * 4
     assert text.splitlines()[-1] == "that is 0 % to 100 % of 16 MiB mapped"

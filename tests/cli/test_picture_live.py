@@ -1,14 +1,12 @@
 import contextlib
 import io
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from damond.cli.live import REDRAW_EVERY_S, LiveView, PlainView, open_view
-from damond.cli.overview import OverviewView
-from damond.core import Origin, Snapshot, TargetSnapshot
+from damond.core import Snapshot, TargetSnapshot
 
 ALTERNATE_ON, ALTERNATE_OFF = "\x1b[?1049h", "\x1b[?1049l"
 CURSOR_OFF, CURSOR_ON = "\x1b[?25l", "\x1b[?25h"
@@ -141,18 +139,3 @@ def test_without_a_terminal_what_is_told_is_a_line(capsys: pytest.CaptureFixture
         view.tell("", "")
     assert _written(console).endswith("  web  stopped (requested)\n")
     assert capsys.readouterr().err == "damond: note: the service is gone\n"
-
-
-def test_many_contexts_are_rows() -> None:
-    """What delivers has its numbers, what does not has its state and why; losses are counted."""
-    console = _terminal()
-    lossy = Origin(host="h", epoch=1, seq=9, missed=4)
-    with OverviewView(console, ["db", "web"], now=_Clock()) as view:
-        view.tell("db", "failed (there is no process 5)")
-        before = len(_written(console))
-        view.show(replace(_snapshot(), origin=lossy))
-        view.tell("", "")
-        text = _written(console)[before:]
-    assert "2 contexts, 1 deliver, 200 checks/s, 4 snapshots lost on the way" in text
-    assert "4 KiB of 4 KiB" in text
-    assert "db: failed (there is no process 5)" in text

@@ -23,9 +23,11 @@ def test_installed_plugins_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
     """The table names each plugin, who brings it and its primitives."""
     assert main(["plugins"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["plugin", "distribution", "primitives", "state"]
+    assert lines[0].split() == ["plugin", "distribution", "primitives", "policies", "state"]
     (row,) = (line.split() for line in lines if line.startswith("vaddr"))
-    assert (row[1], row[-2:]) == ("damond", ["vaddr", "ok"])
+    assert (row[1], row[-3:]) == ("damond", ["vaddr", "-", "ok"])
+    (own,) = (" ".join(line.split()) for line in lines if line.startswith("damond"))
+    assert "- kernel, fraction" in own
 
 
 @pytest.mark.usefixtures("one_broken")
@@ -43,8 +45,10 @@ def test_json_is_one_document_and_nothing_else(capsys: pytest.CaptureFixture[str
     assert main(["plugins", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == 1
-    assert [each["name"] for each in document["plugins"]] == ["gone", "old"]
-    assert all(each["error"] and each["primitives"] == [] for each in document["plugins"])
+    assert [each["name"] for each in document["plugins"]] == ["damond", "gone", "old"]
+    own, *broken = document["plugins"]
+    assert "kernel" in own["policies"]
+    assert all(each["error"] and each["primitives"] == each["policies"] == [] for each in broken)
 
 
 def test_no_plugin_at_all_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

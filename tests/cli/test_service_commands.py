@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,7 +79,24 @@ def test_refused(run: Run, args: tuple[str, ...], status: int, words: str) -> No
     done = run(*args)
     assert (done.returncode, done.stdout) == (status, "")
     assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["damond", "hint"]
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="needs another user: run it as root, with setpriv (util-linux) installed",
+)
+def test_a_stranger_is_told_so(run: Run, tmp_path: Path) -> None:
+    """Who may not connect is told that, and whom it takes, with the status for permissions: the service is there."""
+    assert run("status").returncode == 0
+    # Nobody, who may read files all the same: the interpreter may be in root's home.
+    nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+dac_read_search"]
+    line = ["setpriv", *nobody, "--ambient-caps=+dac_read_search", *DAMOND, "status"]
+    line += ["--runtime-dir", str(tmp_path / "run")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == os.EX_NOPERM, done.stderr
+    assert "permission denied" in done.stderr
+    assert "\nhint: ask as root" in done.stderr
 
 
 def test_keys(tmp_path: Path) -> None:

@@ -34,27 +34,44 @@ def test_a_service_that_goes_away_is_waited_for(service: Any) -> None:
     assert watch.returncode == 0
 
 
-def test_several_contexts_are_a_table(service: Any, terminal: Callable[..., Any]) -> None:
-    """On a terminal without NAME: a row each, those that do not run with what helps; the terminal is given back."""
-    watch = terminal("watch", *service.args)
-    watch.wait_for("4 contexts, 2 deliver")
-    status = watch.end(signal.SIGTERM)
-    for words in ("gone: failed ('damond status' says why)", "never: stopped ('damond start' starts it)"):
-        assert words in watch.text
-    assert re.search(r"one .*\d\d:\d\d:\d\d.* of 1 GiB", watch.text)
-    assert watch.is_as_it_was()
-    assert status == 0
-
-
 @pytest.mark.parametrize(
-    ("name", "words"), [("one", "1 GiB"), ("never", "stopped ('damond start' starts it)")], ids=["running", "stopped"]
+    "ending",
+    ["q", "\x03", signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
+    ids=["q", "Ctrl-C", "SIGINT", "SIGTERM", "SIGHUP"],
 )
-def test_one_context_is_a_picture(service: Any, terminal: Callable[..., Any], name: str, words: str) -> None:
-    """One that runs is drawn; of one that does not, the reader learns why there is nothing."""
-    watch = terminal("watch", name, *service.args)
-    watch.wait_for(words)
-    assert watch.end(signal.SIGINT) == 0
+def test_the_terminal_is_given_back(service: Any, terminal: Callable[..., Any], ending: str | signal.Signals) -> None:
+    """However the view is left, the terminal is as it was, and that is a clean end."""
+    watch = terminal("watch", "one", *service.args)
+    watch.wait_for("HEAT MAP")
+    if isinstance(ending, str):
+        watch.press(ending)
+        assert watch.end() == 0
+    else:
+        assert watch.end(ending) == 0
     assert watch.is_as_it_was()
+
+
+def test_the_terminal_is_given_back_after_a_mistake(service: Any, terminal: Callable[..., Any]) -> None:
+    """A bug of ours ends the view with a traceback on the screen that was there before, and a status that says so."""
+    code = (
+        "import sys\n"
+        "from damond.cli import main\n"
+        "from damond.cli.watching.heat import Heat\n"
+        "Heat.lines = lambda self, width, height: [1 / 0]\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    watch = terminal("watch", "one", *service.args, begin=[sys.executable, "-c", code])
+    assert watch.end() == os.EX_SOFTWARE
+    assert watch.is_as_it_was()
+    assert "ZeroDivisionError" in watch.text[watch.text.rindex("\x1b[?1049l") :]
+
+
+def test_a_stranger_sees_all_contexts(service: Any, terminal: Callable[..., Any]) -> None:
+    """Without NAME: every context with its state in the list, and the first that runs in the panels."""
+    watch = terminal("watch", *service.args)
+    for words in ("2 running", "1 failed", "1 stopped", ">one", "of 1 GiB"):
+        watch.wait_for(words)
+    assert watch.end(signal.SIGTERM) == 0
 
 
 def test_without_a_terminal_each_message_is_a_line(service: Any) -> None:

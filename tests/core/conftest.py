@@ -1,7 +1,7 @@
 """A kdamond in virtual time: no clock, no sleep, every call in order."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -101,6 +101,21 @@ class MortalRecorder(Recorder):
         return self.calls.count("check") < self._ends[target.id]
 
 
+class SociableRecorder(Recorder):
+    """The same, whose targets come and go; some are gone already when they are to join."""
+
+    def __init__(self, gone: Collection[int] = ()) -> None:
+        super().__init__()
+        self._gone = gone
+
+    def init(self, ctx: Context) -> None:
+        self.calls.append(f"init {[target.id for target in ctx.targets]}")
+
+    def retarget(self, ctx: Context) -> None:
+        self.calls.append(f"retarget {[target.id for target in ctx.targets]}")
+        ctx.targets[:] = [target for target in ctx.targets if target.id not in self._gone]
+
+
 @dataclass
 class Run:
     """What came out of one run."""
@@ -116,6 +131,9 @@ class Run:
 
     def tuned(self, ctx: Context, old: Attrs) -> None:
         self.calls.append(f"tuned {old.sample_interval} -> {ctx.attrs.sample_interval}")
+
+    def paced(self, ctx: Context, old: Attrs) -> None:
+        self.calls.append(f"paced {old.sample_interval} -> {ctx.attrs.sample_interval}")
 
     def aggregated(self, snapshot: Snapshot) -> None:
         self.calls.append("partial" if snapshot.partial else "snapshot")
@@ -176,6 +194,12 @@ def recorder() -> type[Recorder]:
 def mortal_recorder() -> type[MortalRecorder]:
     """Give the recording primitive of targets that end."""
     return MortalRecorder
+
+
+@pytest.fixture(scope="session")
+def sociable_recorder() -> type[SociableRecorder]:
+    """Give the recording primitive whose targets come and go."""
+    return SociableRecorder
 
 
 @pytest.fixture(scope="session")

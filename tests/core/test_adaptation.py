@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from damond.core import AddrRange, Attrs, Region, Regions, Target
 from damond.core.adaptation import (
     Splitter,
     age,
+    apply_min_nr_regions,
     convert_results,
     evenly_split,
     initial_regions,
@@ -109,7 +112,7 @@ def test_merge_averages_age() -> None:
 def test_age(last: int, now: int, threshold: int, expected: int) -> None:
     """Age counts aggregations of about the same frequency."""
     regions = Regions([Region(0, 4096, now, age=7, last_nr_accesses=last)])
-    age(regions, threshold)
+    age(regions, threshold, 20)
     assert regions[0].age == expected
 
 
@@ -336,3 +339,96 @@ def test_set_ranges_refuses_what_overlaps_by_alignment() -> None:
     """Two ranges within one page would be one page twice."""
     with pytest.raises(InvalidRegionError):
         set_ranges(Regions(), [AddrRange(0, 100), AddrRange(200, 300)])
+
+
+@pytest.mark.parametrize(
+    ("ranges", "min_nr_regions", "min_region_sz", "greatest", "count"),
+    [
+        pytest.param([(0, 10)], 10, 1, 1, 10, id="kernel: 10 of 10"),
+        pytest.param([(0, 10)], 15, 1, 1, 10, id="kernel: more than there can be"),
+        pytest.param([(0, 10)], 2, 2, 6, 2, id="kernel: aligned upwards"),
+        pytest.param([(0, 10)], 10, 2, 2, 5, id="kernel: the least size"),
+        pytest.param([(0, 100), (100, 102), (200, 290)], 4, 1, 48, 6, id="some are small enough"),
+    ],
+)
+def test_apply_min_nr_regions(
+    ranges: Ranges, min_nr_regions: int, min_region_sz: int, greatest: int, count: int
+) -> None:
+    """No region stays larger than the least number allows (kernel core-test.h, damon_test_apply_min_nr_regions)."""
+    target = Target(0, Regions([Region(*each, nr_accesses=7, age=3, nr_samples=40) for each in ranges]))
+    assert apply_min_nr_regions([target], min_nr_regions, min_region_sz) == greatest
+    regions = target.regions
+    assert len(regions) == count
+    assert int(regions.size.max()) == greatest
+    assert regions.total_sz == sum(end - start for start, end in ranges)
+    assert set(regions.nr_accesses.tolist()) == {7}
+    assert int(regions.nr_samples.sum()) == 40 * len(ranges)
+    assert not (regions.start % np.uint64(min_region_sz)).any()
+
+
+def test_samples_behind_an_age() -> None:
+    """They add up while the age goes on, and are those of one aggregation where it starts again."""
+    regions = Regions([Region(0, 1, 5, 7, 5, nr_samples=160), Region(1, 2, 9, 7, 5, nr_samples=160), Region(2, 3)])
+    age(regions, 2, 20)
+    assert regions.nr_samples.tolist() == [180, 20, 20]
+    full = Regions([Region(0, 1, nr_samples=2**32 - 3)])
+    age(full, 0, 20)
+    assert full.nr_samples.tolist() == [2**32 - 1]
+
+
+def test_samples_of_merged_regions() -> None:
+    """Parts looked at equally add up; else the least looked-at part speaks for all of it."""
+    equal = Regions([Region(0, 10, nr_samples=20), Region(10, 20, nr_samples=20), Region(20, 30, nr_samples=20)])
+    merge(equal, 0, 1000)
+    assert equal.nr_samples.tolist() == [60]
+    uneven = Regions([Region(0, 1, nr_samples=20), Region(1, 100, nr_samples=99), Region(200, 201, nr_samples=5)])
+    merge(uneven, 0, 1000)
+    assert uneven.nr_samples.tolist() == [100, 5]
+    never = Regions([Region(0, 10, nr_samples=20), Region(10, 20)])
+    merge(never, 0, 1000)
+    assert never.nr_samples.tolist() == [0]
+
+
+def test_samples_of_pieces() -> None:
+    """Pieces share by size, and keep all of them together."""
+    regions = Regions([Region(0, 100, nr_samples=21), Region(100, 130, nr_samples=4)])
+    split_at(regions, 0, 30)
+    assert regions.nr_samples.tolist() == [6, 15, 4]
+
+
+@given(
+    sizes=st.lists(st.integers(3, 10**9), min_size=1, max_size=20),
+    samples=st.lists(st.integers(0, 2**32 - 1), min_size=20, max_size=20),
+    seed=st.integers(0, 99),
+)
+def test_split_keeps_samples(sizes: list[int], samples: list[int], seed: int) -> None:
+    """However regions are cut: each one's pieces keep its samples, none more than its share and one."""
+    ends = np.cumsum(sizes).tolist()
+    regions = Regions(
+        [Region(end - size, end, nr_samples=n) for size, end, n in zip(sizes, ends, samples, strict=False)]
+    )
+    before = regions.copy()
+    split(regions, 3, np.random.default_rng(seed), 1)
+    owner = np.searchsorted(before.end, regions.start, side="right")
+    kept = np.zeros(len(before))
+    np.add.at(kept, owner, regions.nr_samples)
+    assert kept.tolist() == before.nr_samples.tolist()
+    share = before.nr_samples[owner] * (regions.size / before.size[owner])
+    assert (np.abs(regions.nr_samples - share) <= 1.001).all()
+
+
+def test_samples_of_a_resized_region() -> None:
+    """A region that shrinks keeps its share; one that grows knows nothing of what is new in it."""
+    regions = Regions([Region(0, 100, nr_samples=50), Region(100, 200, nr_samples=50), Region(200, 300, nr_samples=50)])
+    set_ranges(regions, [AddrRange(40, 320)], 1)
+    assert [(r.start, r.end, r.nr_samples) for r in regions] == [(40, 100, 30), (100, 200, 50), (200, 320, 0)]
+
+
+def test_small_changes_of_intervals_cost_no_age() -> None:
+    """Many changes to and fro leave ages and counts where they were: rounded to the nearest, not down."""
+    regions = Regions([Region(0, 1, 13, 9, last_nr_accesses=7)])
+    pair = [Attrs(sample_interval=Usec(us), aggr_interval=Usec(30 * us)) for us in (1_000, 1_050)]
+    for _ in range(20):
+        convert_results(regions, *pair)
+        convert_results(regions, *pair[::-1])
+    assert list(regions) == [Region(0, 1, 13, 9, last_nr_accesses=7)]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from damond.core import Attrs
+from damond.core.attrs import attrs_problems
 from damond.errors import InvalidAttrsError
 from damond.units import Usec
 
@@ -79,3 +80,58 @@ def test_attrs_are_values() -> None:
     assert Attrs() == Attrs(sample_interval=Usec(5_000))
     with pytest.raises(AttributeError):
         Attrs().sample_interval = Usec(1)  # type: ignore[misc]
+
+
+def test_all_problems_are_found() -> None:
+    """Every attribute that is impossible is named, with what to do; one that is not given contradicts none."""
+    values = {"sample_interval": 0, "primitive_update_interval": -1, "min_nr_regions": 2, "max_nr_regions": 1}
+    found = list(attrs_problems(values))
+    assert [each.field for each in found] == [
+        "sample_interval",
+        "primitive_update_interval",
+        "min_nr_regions",
+        "max_nr_regions",
+    ]
+    assert all(each.hint for each in found)
+    assert list(attrs_problems({"sample_interval": 10**9})) == []
+
+
+def test_different_intervals_look_different() -> None:
+    """What contradicts is written in a large unit only where that is exact."""
+    (problem,) = attrs_problems({"sample_interval": 100_000, "aggr_interval": 99_999})
+    assert problem.message == "aggr_interval = 99999 us: must not be shorter than sample_interval, 100 ms"
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        pytest.param({}, {"sample_interval": 5_000, "max_nr_regions": 1000}, id="nothing"),
+        pytest.param({"sample_interval": 10_000}, {"aggr_interval": 100_000}, id="a sample that goes with 100 ms"),
+        pytest.param({"sample_interval": 1_000_000}, {"aggr_interval": 10_000_000}, id="a long sample"),
+        pytest.param({"aggr_interval": 20_000}, {"sample_interval": 5_000}, id="an aggregation that goes with 5 ms"),
+        pytest.param({"aggr_interval": 1_000}, {"sample_interval": 100}, id="a short aggregation"),
+        pytest.param({"min_nr_regions": 2000}, {"max_nr_regions": 2000}, id="many regions"),
+        pytest.param({"max_nr_regions": 5}, {"min_nr_regions": 5}, id="few regions"),
+    ],
+)
+def test_what_is_not_asked_for_fits(asked: dict[str, int], chosen: dict[str, int]) -> None:
+    """One attribute alone contradicts nothing: the others are chosen to go with it."""
+    attrs = Attrs.fitting(asked)
+    assert {name: getattr(attrs, name) for name in {**asked, **chosen}} == {**asked, **chosen}
+
+
+_FIELD = {
+    **dict.fromkeys(("sample_interval", "aggr_interval", "primitive_update_interval"), st.integers(-5, 10**14)),
+    **dict.fromkeys(("min_nr_regions", "max_nr_regions"), st.integers(-5, 2_000_000)),
+}
+
+
+@given(asked=st.fixed_dictionaries({}, optional=_FIELD))
+def test_fitting_fails_for_what_was_asked_only(asked: dict[str, int]) -> None:
+    """Attributes can be made of what was asked for exactly if that has no problem, and keep all of it."""
+    if list(attrs_problems(asked)):
+        with pytest.raises(InvalidAttrsError):
+            Attrs.fitting(asked)
+    else:
+        attrs = Attrs.fitting(asked)
+        assert {name: getattr(attrs, name) for name in asked} == asked

@@ -34,3 +34,29 @@ def test_refused_targets_change_nothing(monitor: Any, recorder: Any) -> None:
 
     run = monitor(recorder(), samples=8, asks={1: retarget})
     assert [[target.id for target in each.targets] for each in run.snapshots] == [[0], [0]]
+
+
+@pytest.mark.parametrize(
+    ("found", "gone", "calls", "watched"),
+    [
+        pytest.param([], (), ["init [1, 2]"], [1, 2], id="named only"),
+        pytest.param([2], (), ["init [1]", "retarget [1, 2]"], [1, 2], id="one was found"),
+        pytest.param([2], (2,), ["init [1]", "retarget [1, 2]"], [1], id="one was found and has ended since"),
+        pytest.param([1, 2], (1, 2), ["init []", "retarget [1, 2]"], [], id="all were found and have ended since"),
+    ],
+)
+def test_found_targets_may_be_gone(
+    monitor: Any, sociable_recorder: Any, context: Any, found: list[int], gone: Any, calls: list[str], watched: Any
+) -> None:
+    """What was named must be there; what was found joins as it does later, and may have ended since."""
+    targets = [Target(number, found=number in found) for number in (1, 2)]
+    run = monitor(sociable_recorder(gone), context(targets=targets, waits_for_targets=True))
+    assert run.calls[: len(calls) + 1] == [*calls, "started"]
+    assert [target.id for target in run.ctx.targets] == watched
+
+
+def test_found_targets_of_a_primitive_that_keeps_its_own(monitor: Any, recorder: Any, context: Any) -> None:
+    """A primitive whose targets can't change begins with all of them."""
+    run = monitor(recorder(), context(targets=[Target(1, found=True)]))
+    assert run.calls[:2] == ["init", "started"]
+    assert [target.id for target in run.ctx.targets] == [1]

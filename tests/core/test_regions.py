@@ -1,5 +1,6 @@
 """Regions in columns."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from damond.core import AddrRange, Region, Regions, Target
 from damond.core.regions import align_down, align_up
 from damond.errors import InvalidRegionError
+from damond.units import PAGE_SIZE
 
 GIB = 1024**3
 
@@ -122,3 +124,32 @@ def test_alignment(value: int, alignment: int) -> None:
     assert down % alignment == up % alignment == 0
     assert up - down in (0, alignment)
     assert (up == down) == (value % alignment == 0)
+
+
+def test_addresses_over_the_whole_of_a_huge_region() -> None:
+    """A region of 16 TiB is looked at all over: a span of 32 bits (the kernel before 7.3) would not leave 4 GiB."""
+    regions = Regions([(n << 44, (n + 1) << 44) for n in range(255)])
+    offset = regions.pick_sampling_addrs(np.random.default_rng(1)) - regions.start
+    counts, _ = np.histogram(offset / 2.0**44, bins=10, range=(0, 1))
+    assert counts.min() > 8
+    assert len(np.unique(offset >> np.uint64(32))) > 200
+
+
+@given(
+    bounds=st.lists(st.integers(0, 5000), min_size=2, max_size=30, unique=True).map(sorted),
+    order=st.integers(0, 6),
+    seed=st.integers(0, 1000),
+)
+def test_blocks(bounds: list[int], order: int, seed: int) -> None:
+    """A block is aligned, holds the address that was chosen, and does not leave its region."""
+    page = PAGE_SIZE
+    regions = Regions([(a * page, b * page) for a, b in itertools.pairwise(bounds)])
+    start, end = regions.pick_sampling_blocks(np.random.default_rng(seed), 1 << order)
+    sz_block = np.uint64(page << order)
+    assert (start <= regions.sampling_addr).all()
+    assert (regions.sampling_addr < end).all()
+    assert (start >= regions.start).all()
+    assert (end <= regions.end).all()
+    assert (start // sz_block == (end - np.uint64(1)) // sz_block).all()
+    whole = (regions.sampling_addr // sz_block * sz_block >= regions.start) & (start + sz_block <= regions.end)
+    assert (end - start)[whole].tolist() == [int(sz_block)] * int(whole.sum())

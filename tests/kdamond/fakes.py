@@ -20,6 +20,7 @@ PID_NS = "pid:[4026531836]"
 _CONTEXT = {
     "avail_operations": "vaddr\nfvaddr\npaddr",
     "operations": "vaddr",
+    "pause": "N",
     "monitoring_attrs/intervals/sample_us": "5000",
     "monitoring_attrs/intervals/aggr_us": "100000",
     "monitoring_attrs/intervals/update_us": "60000000",
@@ -77,6 +78,7 @@ class FakeKernel(Files):
         self.text(f"proc/self/ns/{PID_NS}", "")
         (base / "proc/self/ns/pid").symlink_to(PID_NS)
         self.process(os.getpid())
+        self.text("proc/2/stat", "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0")
         if tracefs:
             self._tracefs()
 
@@ -151,6 +153,8 @@ class FakeKernel(Files):
         on = self.has(f"{kdamond}/state") == "on"
         if on == (word == "on"):
             raise OSError(errno.EBUSY if on else errno.EPERM, "not in this state")
+        if word == "commit" and not self._targets_are_there(kdamond):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if word in ("on", "off"):
             self._store("state", kdamond, word)
             self._store("pid", kdamond, str(THREAD) if word == "on" else "-1")
@@ -159,6 +163,15 @@ class FakeKernel(Files):
         elif word == "update_tuned_intervals" and self.tuned_us is not None:
             for name, value in zip(("sample_us", "aggr_us"), self.tuned_us, strict=True):
                 self.text(f"{kdamond}/contexts/0/monitoring_attrs/intervals/{name}", str(value))
+
+    def _targets_are_there(self, kdamond: str) -> bool:
+        """Say whether the pid of each target is somebody's: of one that was reaped it is not any more."""
+        pids = [each.read_text().strip() for each in (self.base / kdamond).glob("contexts/0/targets/*/pid_target")]
+        return all((self.base / f"proc/{pid}").exists() for pid in pids if pid != "0")
+
+    def reap(self, pid: int) -> None:
+        """Take a process that has ended out of /proc."""
+        shutil.rmtree(self.base / f"proc/{pid}")
 
     def _store(self, name: str, kdamond: str, value: str) -> None:
         (self.base / kdamond / name).write_text(value + "\n")

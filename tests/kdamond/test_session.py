@@ -8,10 +8,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from damond.core import AddrRange, Attrs
+from damond.core import AddrRange, Attrs, IntervalsGoal
 from damond.errors import DamondError, InvalidAttrsError, KdamondRunningError, SourceUnavailableError, UsageError
 from damond.units import Usec
-from damond_kdamond import IntervalsGoal
 from damond_kdamond.admin import Admin
 from damond_kdamond.owner import KDAMONDS, Owner
 from damond_kdamond.session import Session, Setup
@@ -96,7 +95,6 @@ def test_tried_regions(kernel: FakeKernel) -> None:
 
 
 REFUSALS = [
-    pytest.param({"missing": ["intervals_goal"]}, {"goal": IntervalsGoal()}, "no intervals_goal", id="no goal"),
     pytest.param({"missing": ["tried_regions"]}, {"source": "tried_regions"}, "tried_regions", id="no tried_regions"),
     pytest.param({}, {"source": "tried_regions", "nr_targets": 2}, "which of 2 targets", id="two targets"),
     pytest.param({"tracefs": False}, {"source": "tracepoint"}, "no tracefs", id="no tracefs"),

@@ -108,6 +108,21 @@ def union(ranges: Ranges) -> Ranges:
     return joined
 
 
+def without(ranges: Ranges, others: Ranges) -> Ranges:
+    """Return what is in sorted, disjoint ranges and not in others, which are sorted and disjoint, too."""
+    rest: Ranges = []
+    for start, end in ranges:
+        for low, high in others:
+            if high <= start or low >= end:
+                continue
+            if start < low:
+                rest.append((start, low))
+            start = high  # noqa: PLW2901 - what is left of it
+        if start < end:
+            rest.append((start, end))
+    return rest
+
+
 def total(ranges: Ranges) -> int:
     return sum(b - a for a, b in ranges)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from damond.core import Attrs, Context, Kdamond, Snapshot, Target
+from damond.core import Attrs, Context, IntervalsGoal, Kdamond, Snapshot, Target
 from damond.plugin import parse_options
 from damond_accessbits import Root, find_kdamonds
 from damond_kdamond import KdamondVaddr
@@ -89,16 +89,19 @@ class Changes(Collect):
     def tuned(self, ctx: Context, old: Attrs) -> None:
         self.changes.append((old, ctx.attrs))
 
+    paced = tuned
+
 
 def watch(
     primitive: KdamondVaddr,
     pids: list[int],
     seconds: float,
     condition: Callable[[Kdamond, Changes], bool] = lambda _loop, _sink: False,
+    goal: IntervalsGoal | None = None,
     **given: int,
 ) -> tuple[list[Snapshot], str, Changes]:
     """Monitor for a time at most, or until the condition holds, which may also do something each time it is asked."""
-    ctx = Context(attrs=primitive.attrs(given), targets=[Target(pid) for pid in pids])
+    ctx = Context(attrs=primitive.attrs(given), targets=[Target(pid) for pid in pids], intervals_goal=goal)
     sink = Changes()
     stop = Until(seconds, lambda: condition(loop, sink))
     loop = Kdamond(ctx, primitive, clock=RealClock(), stop=stop, sink=sink)

@@ -4,15 +4,18 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.kernel.causes import causes
 from tests.kernel.compare import SECONDS, compare, physical_layout, physical_watchers, watchers
-from tests.kernel.evaluate import Layout, overlap, total
+from tests.kernel.evaluate import Layout, overlap, total, without
 from tests.kernel.guest import in_guest
 from tests.kernel.kernel_damon import Plan
 from tests.kernel.kernels import HOW
 from tests.kernel.patterns import COMPARED, HOT_SHARE, MIB, PAGE, PATTERNS, SEC, Pattern, zipf_hot
 from tests.kernel.rig import workload
-from tests.kernel.table import Row, as_json, make_row, render, slowdown
+from tests.kernel.table import Row, as_json, make_row, render, slowdown, verdict
 from tests.kernel.test_evaluate import BASE, STEADY, snapshot
 from tests.kernel.watchers import ATTRS, WARM_UP_S, Watched, _parse
 
@@ -27,9 +30,10 @@ in_guest_only = pytest.mark.skipif(not in_guest(), reason=f"starts the kernel's 
     [
         pytest.param({"f1": 0.98}, "slows 58% more", id="slower"),
         pytest.param({"f1": 0.97, "slowdown": 0.3}, "", id="as good as the kernel"),
-        pytest.param({"f1": 0.93, "slowdown": 0}, "F1 0.050 behind", id="behind"),
+        pytest.param({"f1": 0.93, "slowdown": 0, "causes": "x"}, "F1 0.050 behind, why: x", id="behind"),
+        pytest.param({"f1": 0.93, "slowdown": 0}, "F1 0.050 behind, why: not known", id="behind, and nobody knows why"),
         pytest.param({"f1": 1, "slowdown": 0}, "F1 0.020 ahead", id="ahead"),
-        pytest.param({"f1": 0.98, "slowdown": 0, "error_p75": 0.21}, "working set beyond 20%", id="beyond the bar"),
+        pytest.param({"f1": 0.98, "slowdown": 0, "error_p75": 0.21, "causes": "y"}, "why: y", id="beyond the bar"),
         pytest.param({"f1": 0.98, "slowdown": 0, "late": 0.3}, "30% of samples late", id="late"),
         pytest.param({"f1": 0.98, "slowdown": 0, "windows": 3}, "too few windows to judge", id="too few"),
     ],
@@ -70,8 +74,52 @@ def test_table_and_json_say_the_same() -> None:
     assert len(lines) == 3
     assert len({line.index(word) for line, word in zip(lines, ("watched", "kernel", "vaddr"), strict=True)}) == 1
     notes = [each["note"] for each in json.loads(json.dumps(as_json(rows)))]
-    assert notes == ["", "F1 0.080 behind, slows 58% more"]
+    assert notes == ["", "F1 0.080 behind, slows 58% more, why: not known"]
     assert lines[2].endswith(notes[1])
+    assert [" pass " in line for line in lines[1:]] == [True, True]
+    assert ["-0.080" in line for line in lines[1:]] == [False, True]
+
+
+def test_verdict_names_what_is_behind() -> None:
+    """Rows that are behind the kernel's by more than noise, and those that miss the bar, are named at the end."""
+    rows = [KERNEL, replace(ROW, f1=0.95), replace(ROW, watcher="kdamond", f1=0.97, error_p50=0.3)]
+    assert verdict(rows).splitlines() == [
+        "behind the kernel's DAMON by more than 0.015 of F1: w by vaddr",
+        "working set beyond 20%: w by kdamond",
+    ]
+    assert verdict([KERNEL]).count("nowhere") == 2
+
+
+def test_causes_of_a_child() -> None:
+    """What a child process reads and is called hot is its doing; with nothing wrong there is no cause."""
+    layout = Layout(1, BASE, 0, PATTERNS["forks"])
+    assert causes([snapshot(2 * SEC, [(0, 32), (128, 136)])], layout, []).by_child == 1
+    assert "100% is a child's reads" in str(causes([snapshot(2 * SEC, [(0, 32), (128, 136)])], layout, []))
+    assert str(causes([snapshot(2 * SEC, [(0, 32)])], layout, [])) == ""
+    assert causes([snapshot(2 * SEC, [(0, 32), (128, 136), (200, 216)])], layout, []).by_child == pytest.approx(1 / 3)
+
+
+def test_causes_of_moves_edges_and_long_windows() -> None:
+    """The second after a move, pages about as hot as the limit, and windows that are too long are told apart."""
+    moving = Layout(1, BASE, 0, PATTERNS["moving_16_of_256"])
+    late = snapshot(4 * SEC, [(64, 80), (0, 8)], 4 * SEC + SEC // 5)
+    found = causes([snapshot(3 * SEC + SEC // 10, [(0, 16)]), late], moving, [])
+    assert (found.after_move, found.by_child, found.stretch) == (0.8, 0, 1.5)
+    zipf = Layout(1, BASE, 0, PATTERNS["zipf_256"])
+    hot = zipf.pattern.hot(0)[0][1] / MIB
+    assert causes([snapshot(3 * SEC, [(0, hot * 1.5)])], zipf, []).at_edge == 1
+    assert causes([snapshot(3 * SEC, [(0, hot), (200, 210)])], zipf, []).at_edge == 0
+
+
+@given(
+    left=st.lists(st.integers(0, 50), max_size=12, unique=True).map(sorted),
+    right=st.lists(st.integers(0, 50), max_size=12, unique=True).map(sorted),
+)
+def test_without_is_a_difference(left: list[int], right: list[int]) -> None:
+    """Ranges without others hold exactly the numbers that are in the first alone."""
+    pairs, others = ([*zip(each[::2], each[1::2], strict=False)] for each in (left, right))
+    found = {n for a, b in without(pairs, others) for n in range(a, b)}
+    assert found == {n for a, b in pairs for n in range(a, b)} - {n for a, b in others for n in range(a, b)}
 
 
 def test_reports_of_damo_are_read() -> None:

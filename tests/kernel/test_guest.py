@@ -15,13 +15,13 @@ _LIMIT_S = 400
 
 
 def guest(
-    *command: object, kind: Kind = UML, timeout: int = 60, append: str = ""
+    *command: object, kind: Kind = UML, timeout: int = 60, append: str = "", first: bool = False
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command in a guest; skip the test if no guest can run here."""
     if why := kernels.missing(kind):
         pytest.skip(why)
-    options = ["--kind", kind.name, "--timeout", timeout, "--append", append, "--"]
-    words = [sys.executable, "-m", "tests.kernel.guest", *options, *command]
+    options = ["--kind", kind.name, "--timeout", timeout, "--append", append, *(["--first"] if first else [])]
+    words = [sys.executable, "-m", "tests.kernel.guest", *options, "--", *command]
     return subprocess.run(
         [str(word) for word in words], cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=timeout + 30
     )
@@ -39,7 +39,7 @@ def guest(
 def test_in_guest(kind: Kind, marker: str, append: str) -> None:
     """All tests that need page_idle pass in a guest kernel."""
     words = [sys.executable, "-m", "pytest", "-q", "-rs", "-s", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    done = guest(*words, HERE, "-m", marker, kind=kind, timeout=_LIMIT_S, append=append)
+    done = guest(*words, HERE, "-m", marker, kind=kind, timeout=_LIMIT_S, append=append, first=True)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "page_idle" not in done.stdout.partition("SKIPPED")[2], f"skipped in the guest:\n{done.stdout}"

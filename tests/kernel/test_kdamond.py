@@ -3,12 +3,13 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from damond.core import Attrs, Kdamond, Snapshot
+from damond.core import Attrs, IntervalsGoal, Kdamond, Snapshot
 from damond.errors import KdamondRunningError, NotRunningError
 from damond.units import Usec
 from damond_accessbits import Root
@@ -170,7 +171,7 @@ def test_module_is_refused() -> None:
     with reclaim():
         with pytest.raises(KdamondRunningError, match="the module damon_reclaim") as caught:
             watch(make(), [os.getpid()], 1)
-        assert caught.value.hint == f"echo N > {RECLAIM}/enabled"
+        assert caught.value.hint.endswith(f"echo N > {RECLAIM}/enabled")
         assert (RECLAIM / "enabled").read_text() == "Y\n"
     assert tree() == UNUSED
 
@@ -259,16 +260,84 @@ def test_tune() -> None:
     assert int(after[-1].targets[0].age.max()) >= 8
 
 
+def test_tune_after_a_target_has_ended() -> None:
+    """With one of two processes gone and reaped, new attributes are committed, and the other is monitored on."""
+    with toucher() as one, toucher() as other:
+        one.map(MIB)
+        other.map(4 * MIB)
+
+        def end_and_tune(loop: Kdamond, sink: Changes) -> bool:
+            if len(sink.snapshots) == 5 and one.process.poll() is None:
+                one.process.kill()
+                one.process.wait()
+                loop.tune(replace(loop.ctx.attrs, max_nr_regions=300))
+            elif len(sink.snapshots) == 12 and loop.ctx.attrs.aggr_interval == 100_000:
+                loop.tune(replace(loop.ctx.attrs, sample_interval=Usec(10_000), aggr_interval=Usec(200_000)))
+            return sum(each.aggr_us == 200_000 for each in sink.snapshots) >= 3
+
+        snapshots, reason, sink = watch(make(), [one.pid, other.pid], LIMIT_S, end_and_tune)
+    assert reason == "requested"
+    assert [after.max_nr_regions for _, after in sink.changes] == [300, 300]
+    assert not len(snapshots[-1].targets[0].start)
+    assert len(snapshots[-1].targets[1].start) >= 3
+    # Aggregations of 100 ms before the change are half as many of 200 ms: nothing began anew.
+    assert int(snapshots[-1].targets[1].age.max()) >= 4
+    assert tree() == UNUSED
+
+
+def test_pause() -> None:
+    """A pause of half a second costs the kernel no CPU time, is in no window, and results go on after it."""
+    used: list[int] = []
+    with workload("steady_32_of_256") as load:
+
+        def rest(loop: Kdamond, sink: Changes) -> bool:
+            if len(sink.snapshots) >= 10 and not loop.paused and not used:
+                loop.call(lambda: loop.pause(paused=True))
+            elif loop.paused:
+                used.append(loop._primitive.cpu_us())
+                if len(used) == 6:
+                    loop.call(lambda: loop.pause(paused=False))
+            return bool(used) and not loop.paused and len(sink.snapshots) >= 20
+
+        snapshots, reason, _ = watch(make(), [load.layout.pid], LIMIT_S, rest)
+    gaps = [after.start_ns - before.end_ns for before, after in pairwise(snapshots)]
+    print(f"\nin the pause: {used} us of the kernel's CPU time; gaps of {max(gaps) / 1e6:.0f} ms")
+    assert reason == "requested"
+    # It takes note of the pause at the end of the aggregation under way at the latest.
+    assert used[-1] - used[2] <= 500
+    assert sum(gap > 100_000_000 for gap in gaps) == 1
+    assert int(snapshots[-1].targets[0].nr_accesses.max()) >= 15
+    assert all(each.end_ns - each.start_ns < 400_000_000 for each in snapshots)
+    assert tree() == UNUSED
+
+
+def test_target_that_ends_in_a_pause() -> None:
+    """When the process ends while the context rests, the context ends, and the kdamond is taken away."""
+    with toucher() as process:
+
+        def rest(loop: Kdamond, sink: Changes) -> bool:
+            if loop.paused:
+                process.process.kill()
+            elif len(sink.snapshots) == 3:
+                loop.call(lambda: loop.pause(paused=True))
+            return False
+
+        _, reason, _ = watch(make(), [process.pid], LIMIT_S, rest)
+    assert reason == "target_gone"
+    assert tree() == UNUSED
+
+
 @pytest.mark.parametrize("source", ["tracepoint", "tried_regions"])
 def test_kernel_tunes_itself(source: str) -> None:
     """With a goal the kernel lengthens the intervals of a process that does nothing, and snapshots say so."""
-    goal = {"access_bp": 400, "aggrs": 2, "min_sample_us": 5_000, "max_sample_us": 40_000}
+    goal = IntervalsGoal(400, 2, 5_000, 40_000)
     with workload("idle_64") as load:
         snapshots, _, _ = watch(
-            make(source=source, intervals_goal=goal),
+            make(source=source),
             [load.layout.pid],
             LIMIT_S,
             lambda _loop, sink: sum(each.sample_us > 9_000 for each in sink.snapshots) >= 4,
+            goal=goal,
         )
     assert snapshots[0].sample_us == 5_000
     assert all(each.aggr_us == 20 * each.sample_us for each in snapshots)

@@ -81,6 +81,24 @@ def test_locked_memory() -> None:
         assert one_pass(child.pid, address, 65536, "touch", child.ask) == (32768, 0)
 
 
+@pytest.mark.thp
+def test_memory_of_hugetlbfs() -> None:
+    """Huge pages of hugetlbfs are passed over and counted as unknown, page by page; the rest is monitored."""
+    Path("/proc/sys/vm/nr_hugepages").write_text("4")
+    try:
+        with toucher() as child:
+            huge = child.map(4 * MIB, "hugetlb")
+            assert one_pass(child.pid, huge, 1024, "touch", child.ask) == (0, 1024)
+            small = child.map(4 * MIB)
+            assert one_pass(child.pid, small, 1024, "touch", child.ask) == (512, 0)
+            given = {"sample_interval": 50_000, "aggr_interval": 500_000}
+            snapshots, _, reason = monitor(Vaddr(VaddrOptions(source="page_idle")), [child.pid], 3, **given)
+    finally:
+        Path("/proc/sys/vm/nr_hugepages").write_text("0")
+    assert reason == "requested"
+    assert 0 < sum(each.unknown for each in snapshots) < sum(each.checks for each in snapshots)
+
+
 @pytest.mark.kernel
 def test_page_idle_that_is_not_there() -> None:
     """Where /sys is not mounted page_idle is missing: refused by name, and auto takes the other source."""

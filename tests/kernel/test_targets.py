@@ -212,7 +212,7 @@ def test_frames_behind_the_last_are_unknown() -> None:
     frames.mark(beyond)
     assert frames.unknown.tolist() == [True]
     assert frames.accessed().tolist() == [False]
-    assert write_words(frames._fd, [1 << 40], np.array([1], np.uint64)) == [0]
+    assert write_words(frames._fd, np.array([1 << 34], np.uint64), np.array([1], np.uint64)).tolist() == [0]
     frames.close()
 
 

@@ -93,7 +93,9 @@ def test_without_page_idle_there_is_a_reason(tmp_path: Path) -> None:
     """Without page_idle it is refused, with what would help, by init and by probe() alike."""
     tree = FakeTree(tmp_path)
     tree.text("proc/iomem", "")
-    with pytest.raises(SourceUnavailableError, match="kpageflags"):
+    # To stop somebody's kdamond would be no help here, so that it is not asked for.
+    tree.text("sys/module/damon_reclaim/parameters/enabled", "Y\n")
+    with pytest.raises(SourceUnavailableError, match="CONFIG_IDLE_PAGE_TRACKING"):
         started(tree)
     probe = Physical.probe(tree.root)
     assert (probe.works, bool(probe.hint)) == (False, True)
@@ -110,3 +112,17 @@ def test_plugin_is_found() -> None:
     """The installed plugin offers physical, and auto never chooses it."""
     assert Registry().primitive("physical") is Physical
     assert Physical.auto_rank is None
+
+
+def test_blocks(tree: FakeTree) -> None:
+    """A check looks at 64 frames at once; what it counts is still one access at most, and pages are counted each."""
+    primitive, ctx = started(tree, block=64)
+    assert primitive.granularity == 64 * PAGE
+    ctx.targets[0].set_ranges([(256 * PAGE, 320 * PAGE), (320 * PAGE, 330 * PAGE), (330 * PAGE, 512 * PAGE)])
+    primitive.prepare_access_checks(ctx)
+    assert tree.marked() == set(FRAMES[:64])
+    tree.access(260, 300)
+    assert primitive.check_accesses(ctx) == 1
+    assert ctx.targets[0].regions.nr_accesses.tolist() == [1, 0, 0]
+    assert 64 + 10 < ctx.checks <= 64 + 10 + 64
+    primitive.cleanup(ctx)

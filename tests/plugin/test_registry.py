@@ -216,9 +216,80 @@ def test_auto_is_ordered_by_rank(write_plugin: Any) -> None:
 
 def test_auto_chooses_what_works(write_plugin: Any) -> None:
     """The first that works here is chosen; where none does, each is named with its reason."""
-    assert ranked(write_plugin, ("slow", 9, True), ("best", 1, False)).choose().name == "slow"
+    assert ranked(write_plugin, ("slow", 9, True), ("best", 1, False)).choose({}).name == "slow"
     with pytest.raises(SourceUnavailableError, match="best: too dark; slow: too dark"):
-        ranked(write_plugin, ("slow", 9, False), ("best", 1, False)).choose()
+        ranked(write_plugin, ("slow", 9, False), ("best", 1, False)).choose({})
+
+
+CHOOSY = """
+from dataclasses import dataclass
+from damond.plugin import option
+
+@dataclass(frozen=True)
+class Options:
+    source: str = option("auto", choices=("auto", "{source}"))
+    {own}: int = option(1)
+
+class {name}(Mine):
+    name = "{name}"
+    auto_rank = {rank}
+    Options = Options
+
+@hookimpl
+def damond_primitives():
+    return [{name}]
+"""
+
+
+@pytest.fixture
+def choosy(write_plugin: Any) -> Registry:
+    """Two primitives for auto, whose options differ."""
+    kinds = ({"name": "best", "rank": 1, "source": "deep", "own": "depth"},)
+    kinds += ({"name": "slow", "rank": 9, "source": "flat", "own": "width"},)
+    return Registry([write_plugin(kind["name"], CHOOSY.format(**kind)) for kind in kinds])
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        pytest.param({}, "best", id="none"),
+        pytest.param({"source": "deep"}, "best", id="a value of the first"),
+        pytest.param({"source": "flat"}, "slow", id="a value of the second"),
+        pytest.param({"width": 3}, "slow", id="a name of the second"),
+    ],
+)
+def test_options_choose_too(choosy: Registry, options: dict[str, Any], name: str) -> None:
+    """Under auto a primitive that does not take the options is passed over."""
+    assert choosy.choose(options).name == name
+    assert choosy.option_problems("auto", options) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        pytest.param({"widht": 3}, "unknown_option", "did you mean 'width'?; auto tries best, slow", id="unknown"),
+        pytest.param({"source": "flad"}, "unknown_source", "did you mean 'flat'?", id="an unknown choice"),
+        pytest.param({"width": "x"}, "invalid_option", "slow: width = 'x': must be of type int", id="a bad value"),
+        pytest.param(
+            {"width": 3, "depth": 3}, "invalid_option", "best: unknown option 'width'; slow: unkn", id="no single one"
+        ),
+    ],
+)
+def test_options_that_no_candidate_takes(choosy: Registry, options: dict[str, Any], code: str, words: str) -> None:
+    """What none of those that auto may choose takes is an error with the nearest known word, before any is tried."""
+    (problem,) = choosy.option_problems("auto", options)
+    assert problem.code == code
+    assert words in str(problem)
+    with pytest.raises(type(problem)):
+        choosy.choose(options)
+
+
+def test_every_option_problem_is_listed(choosy: Registry) -> None:
+    """All that is wrong with the options of a primitive is told at once, and an unknown primitive is one problem."""
+    found = choosy.option_problems("best", {"dept": 1, "source": "flat", "depth": "x"})
+    assert [each.code for each in found] == ["unknown_option", "unknown_source", "invalid_option"]
+    assert all(each.hint for each in found)
+    assert [each.code for each in choosy.option_problems("bets", {})] == ["unknown_primitive"]
 
 
 def test_offering_loads_no_more_than_needed(write_plugin: Any) -> None:
@@ -227,3 +298,68 @@ def test_offering_loads_no_more_than_needed(write_plugin: Any) -> None:
     assert [each.name for each in Registry(plugins, offering="b").reports] == ["b"]
     assert [each.name for each in Registry(plugins, offering="mine").reports] == ["a", "b", "c"]
     assert [each.name for each in Registry(plugins, offering="first").reports] == ["a"]
+
+
+POLICY = """
+from damond.core import Policy
+
+class {cls}(Policy):
+    name = "{policy}"
+
+    def merge(self, ctx, max_nr_accesses, sz_limit):
+        pass
+
+    def split(self, ctx):
+        pass
+
+@hookimpl
+def damond_primitives():
+    return [Mine]
+
+@hookimpl
+def damond_policies():
+    return [{cls}]
+"""
+
+
+def test_policies_are_offered_beside_primitives(write_plugin: Any) -> None:
+    """A plugin may bring both kinds; damond's own policies are there without any plugin."""
+    registry = Registry([write_plugin(body=POLICY.format(cls="Still", policy="still"))])
+    (report,) = registry.reports
+    assert (report.primitives, report.policies, report.error) == (("mine",), ("still",), "")
+    assert registry.make_policy("still", {}).name == "still"
+    assert {"kernel", "fraction", "still"} <= set(registry.policies)
+    assert set(Registry([]).policies) == set(registry.policies) - {"still"}
+
+
+def test_a_name_of_damonds_own_policies_is_taken(write_plugin: Any) -> None:
+    """Nobody can replace the policy that is called the kernel's; what else the plugin offers is accepted."""
+    registry = Registry([write_plugin(body=POLICY.format(cls="Other", policy="kernel"))])
+    (report,) = registry.reports
+    assert report.primitives == ("mine",)
+    assert "the policy name 'kernel' is taken by damond" in report.error
+
+
+def test_broken_policy(write_plugin: Any) -> None:
+    """What is no policy is refused, and said to be none."""
+    body = POLICY.format(cls="Half", policy="half").replace("def split", "def splits")
+    (report,) = Registry([write_plugin(body=body)]).reports
+    assert (report.policies, report.error) == ((), "policy 'half' lacks split")
+
+
+def test_unknown_policy_and_option() -> None:
+    """The nearest names are suggested, of policies and of their options."""
+    registry = Registry([])
+    with pytest.raises(UnknownNameError, match="unknown policy 'kernle'") as caught:
+        registry.policy("kernle")
+    assert (caught.value.code, "did you mean 'kernel'?" in caught.value.hint) == ("unknown_policy", True)
+    with pytest.raises(UnknownNameError, match="unknown option 'speed'"):
+        registry.make_policy("kernel", {"speed": 1})
+
+
+def test_offering_goes_on_until_the_policy_is_there(write_plugin: Any) -> None:
+    """A worker that needs a stranger's policy loads further plugins for it; damond's own need none."""
+    plugins = [write_plugin("a", primitive="first"), write_plugin("b", POLICY.format(cls="Still", policy="still"))]
+    names = [each.name for each in Registry(plugins, offering="first", policy="still").reports]
+    assert names == ["a", "b"]
+    assert [each.name for each in Registry(plugins, offering="first", policy="fraction").reports] == ["a"]

@@ -74,7 +74,10 @@ def test_a_mixture_is_counted() -> None:
 
 @given(regions=ranges(), mapped=ranges())
 def test_cut_leaves_what_is_in_both(regions: list[tuple[int, int]], mapped: list[tuple[int, int]]) -> None:
-    """Byte by byte: what is left was monitored and mapped, with the counts of its region; pieces stay in order."""
+    """Byte by byte: what is left was monitored and mapped, with the age of its region; pieces stay in order.
+
+    What its samples found is put down to what is mapped of it, at most twice.
+    """
     left = _maps(mapped).cut(_target(regions))
     by_byte = {
         byte: (int(nr), int(age))
@@ -82,14 +85,45 @@ def test_cut_leaves_what_is_in_both(regions: list[tuple[int, int]], mapped: list
         for byte in range(int(start), int(start + size))
     }
     is_mapped = {byte for start, end in mapped for byte in range(start, end)}
-    assert by_byte == {
-        byte: (number, number * 10)
-        for number, (start, end) in enumerate(regions, 1)
-        for byte in range(start, end)
-        if byte in is_mapped
-    }
+    expected = {}
+    for number, (start, end) in enumerate(regions, 1):
+        there = is_mapped & set(range(start, end))
+        accesses = round(number * min((end - start) / max(len(there), 1), 2))
+        expected |= dict.fromkeys(there, (accesses, number * 10))
+    assert by_byte == expected
     assert np.all(left.size > 0)
     assert np.all(left.start[1:] >= (left.start + left.size)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("share", "least", "most"),
+    [(1.0, 0.79, 0.81), (0.75, 0.77, 0.83), (0.5, 0.75, 0.85), (0.25, 0.37, 0.43), (0.01, 0.0, 0.05)],
+)
+def test_holes_do_not_make_it_look_colder(
+    snapshot_of: Callable[..., Snapshot], share: float, least: float, most: float
+) -> None:
+    """Samples anywhere in a region whose mapped part is touched four times in five: on average that is its heat.
+
+    Where less than half is mapped it looks colder still, rather than hot by chance.
+    """
+    rng = np.random.default_rng(7)
+    heats = []
+    for _ in range(2000):
+        hits = int(np.count_nonzero((rng.random(20) < share) & (rng.random(20) < 0.8)))
+        found = cut(snapshot_of({1: [(0, 1000, hits)]}), {1: _maps([(0, int(1000 * share))])})
+        heats.append(found.targets[0].nr_accesses[0] / 20)
+    assert least < np.mean(heats) < most
+
+
+def test_a_hole_takes_nothing_from_the_sum(snapshot_of: Callable[..., Snapshot]) -> None:
+    """Size times accesses is the same before and after, and no count exceeds the samples of the window."""
+    snapshot = snapshot_of({1: [(0, 100, 9), (100, 200, 12)]})
+    left = cut(snapshot, {1: _maps([(10, 40), (60, 90), (100, 150)])}).targets[0]
+    assert list(zip(left.start.tolist(), left.size.tolist(), left.nr_accesses.tolist(), strict=True)) == [
+        (10, 30, 15),
+        (60, 30, 15),
+        (100, 50, 20),
+    ]
 
 
 def test_mappings_side_by_side_do_not_cut() -> None:

@@ -28,6 +28,10 @@ from damond.errors import (
 )
 
 CONFIG = """
+[service]
+max_cpu = "off"
+[defaults]
+intervals_goal = "off"
 [context.first]
 primitive = "synthetic"
 seed = 1
@@ -36,7 +40,7 @@ primitive = "synthetic"
 autostart = false
 """
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 @pytest.fixture(scope="module")

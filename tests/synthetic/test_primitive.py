@@ -111,7 +111,7 @@ def test_counts_follow_the_truth() -> None:
 def test_time_is_virtual(interval: int) -> None:
     """Time is the number of samples: what pulses every second does so in samples, however fast they come."""
     attrs = Attrs(sample_interval=Usec(interval), aggr_interval=Usec(interval), min_nr_regions=3)
-    primitive, ctx = make(attrs, size=3 * PAGE, tracks=({"temporal": "square", "period": 1_000_000},))
+    primitive, ctx = make(attrs, size=3 * PAGE, tracks=({"temporal": "square", "period": "1s"},))
     half = 500_000 // interval
     seen = []
     for _ in range(4):
@@ -189,3 +189,29 @@ def test_counters_are_changed_in_place() -> None:
     assert sample(primitive, ctx) == 4
     assert ctx.targets[0].regions.nr_accesses.tolist() == [2, 3, 4]
     assert ctx.targets[0].regions.nr_accesses.dtype == np.uint32
+
+
+def test_a_block_is_accessed_if_any_page_of_it_is() -> None:
+    """One check of 64 pages finds what 64 checks of a page in the same sample would: one access is enough."""
+    tracks = ({"rate": 500_000.0},)
+    page, block = (Synthetic(SyntheticOptions(size=1 << 30, tracks=tracks, block=each, seed=3)) for each in (1, 64))
+    ctx, other = Context(rng=np.random.default_rng(1)), Context(rng=np.random.default_rng(1))
+    block.init(ctx)
+    block.prepare_access_checks(ctx)
+    block.check_accesses(ctx)
+    page.init(other)
+    regions = ctx.targets[0].regions
+    for start, found in zip((regions.sampling_addr >> 18 << 18).tolist(), regions.nr_accesses.tolist(), strict=True):
+        other.targets[0].set_ranges([(at, at + 4096) for at in range(start, start + (64 << 12), 4096)])
+        other.targets[0].regions.sampling_addr = other.targets[0].regions.start.copy()
+        page.check_accesses(other)
+        assert found == other.targets[0].regions.nr_accesses.max()
+    assert (block.granularity, ctx.checks) == (64 * 4096, 10)
+    assert 0 < regions.nr_accesses.sum() < 10
+
+
+def test_the_true_rate_of_each_page() -> None:
+    """Accesses per second by page: those of all tracks added up."""
+    tracks = ({"size": "8KiB", "rate": 10.0}, {"spatial": "together", "size": "4KiB", "rate": 3.0, "arrivals": "even"})
+    memory = Synthetic(SyntheticOptions(size=16384, tracks=tracks)).memory
+    assert memory.access_rates(np.arange(4, dtype=np.uint64), 0, 500_000) == pytest.approx([8, 5, 0, 0])

@@ -93,3 +93,33 @@ def test_movement_begins_with_the_track() -> None:
     moving = track(begin_us=SECOND, movement=Movement("slide", 10_000, 9, 1))
     assert [each[:3] for each in moving.misses(SECOND, 1_000)] == [(100, 100, 110)]
     assert [each[:3] for each in moving.misses(SECOND + 4_000, 1_000)] == [(104, 104, 114)]
+
+
+def test_even_arrivals_are_seen_in_proportion() -> None:
+    """At most one paced access per interval: its chance is rate * share * T, without the loss of coinciding ones."""
+    shape = spatial.hotspot(10, 0, 1, 0.95)
+    misses = [each[3] for each in track(shape=shape, rate=100.0, even=True).misses(0, 5_000)]
+    assert misses == pytest.approx([1 - 0.5 * 0.95, 1 - 0.5 * 0.05 / 9])
+
+
+def test_even_arrivals_beyond_one_per_interval() -> None:
+    """Two and a half accesses per interval: two in each, a third in every other."""
+    ((_, _, _, miss),) = track(2, rate=500.0, even=True).misses(0, 5_000)
+    assert miss == pytest.approx(0.5**2 * (1 - 0.5 * 0.5))
+
+
+def test_together_touches_all_pages() -> None:
+    """Every access touches every page: each page has the whole rate."""
+    shape = spatial.together(10)
+    ((_, _, end, miss),) = track(shape=shape, rate=50.0, even=True).misses(0, 5_000)
+    assert (end, miss) == (110, pytest.approx(0.75))
+
+
+def test_touches_are_the_rate_by_share() -> None:
+    """What is to be expected of each page: its share of the rate, and nothing outside of the track or its time."""
+    shape = spatial.zipf(3, 1)
+    given = track(shape=shape, rate=110.0, begin_us=SECOND)
+    pages = np.array([99, 100, 101, 102, 103], np.uint64)
+    assert given.touches(pages, SECOND, SECOND) == pytest.approx([0, 60, 30, 20, 0])
+    assert given.touches(pages, 0, SECOND) == pytest.approx([0, 0, 0, 0, 0])
+    assert given.touches(pages, SECOND // 2, SECOND) == pytest.approx([0, 30, 15, 10, 0])

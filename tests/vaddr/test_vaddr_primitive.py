@@ -115,6 +115,24 @@ def test_update_follows_the_mappings(tree: FakeTree, pids: list["subprocess.Pope
     primitive.cleanup(ctx)
 
 
+def test_update_without_a_change(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
+    """Where the mappings are what they were, nothing is done; but regions that the user gave are fitted once."""
+    primitive, ctx = started(tree, pids[0])
+    regions = ctx.targets[0].regions
+    before = regions.start
+    primitive.update(ctx)
+    assert regions.start is before
+    primitive.cleanup(ctx)
+    given = Target(pids[0].pid)
+    given.set_ranges([(FIRST, FIRST + PAGE)])
+    primitive, ctx = Vaddr(VaddrOptions(), tree.root), Context(targets=[given])
+    primitive.init(ctx)
+    assert given.regions.total_sz == PAGE
+    primitive.update(ctx)
+    assert given.regions.total_sz == 28 * PAGE
+    primitive.cleanup(ctx)
+
+
 def test_process_without_three_regions_waits_for_them(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
     """A process that can't be covered by three regions yet is monitored from the update on that finds them."""
     tree.text(f"proc/{pids[0].pid}/maps", MAPS.splitlines(keepends=True)[0])
@@ -281,7 +299,7 @@ def test_source_is_chosen(tree: FakeTree, missing: list[str], wanted: str, expec
 @pytest.mark.parametrize("wanted", ["auto", "page_idle"])
 def test_no_source_says_why(tmp_path: Path, wanted: str) -> None:
     """Where nothing works, or not what was asked for, the error says why, for each that was tried."""
-    with pytest.raises(SourceUnavailableError, match="kpageflags") as info:
+    with pytest.raises(SourceUnavailableError, match="CONFIG_IDLE_PAGE_TRACKING") as info:
         Vaddr(VaddrOptions(source=wanted), FakeTree(tmp_path).root).attrs({})
     assert ("clear_refs" in info.value.message) == (wanted == "auto")
     assert info.value.hint
@@ -367,3 +385,51 @@ def test_probe_without_any_source(tmp_path: Path) -> None:
     assert not probe.works
     assert "clear_refs" in probe.reason
     assert probe.hint
+
+
+def test_blocks(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
+    """A check looks at all pages of a block within its region, and counts one access at most."""
+    primitive, ctx = started(tree, pids[0], block=8)
+    assert primitive.granularity == 8 * PAGE
+    # Pages 0 to 7 are one aligned block, 8 to 15 the next; the regions cut them at 3, 8 and 12.
+    assert FIRST // PAGE % 8 == 0
+    bounds = [(0, 3), (3, 8), (8, 12), (12, 16)]
+    ctx.targets[0].set_ranges([(FIRST + a * PAGE, FIRST + b * PAGE) for a, b in bounds])
+    tree.flags(109, MMAP | UPTODATE)
+    primitive.prepare_access_checks(ctx)
+    assert tree.marked() == set(range(100, 116)) - {109}
+    tree.access(101, 102, 109, 115)
+    assert primitive.check_accesses(ctx) == 1
+    assert ctx.targets[0].regions.nr_accesses.tolist() == [1, 0, 0, 1]
+    assert (ctx.checks, ctx.unknown) == (16, 1)
+    primitive.cleanup(ctx)
+
+
+def test_block_within_a_region(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
+    """Of a region of many blocks one is looked at, wholly; the next pass may look at another."""
+    primitive, ctx = started(tree, pids[0], block=4)
+    ctx.targets[0].set_ranges([(FIRST, FIRST + 16 * PAGE)])
+    seen = set()
+    for _ in range(40):
+        tree.page_idle(dict.fromkeys(range(100, 116), USED))
+        primitive.prepare_access_checks(ctx)
+        marked = tree.marked()
+        assert len(marked) == 4
+        assert min(marked) % 4 == 0
+        seen |= marked
+        primitive.check_accesses(ctx)
+    assert seen == set(range(100, 116))
+    assert ctx.checks == 40 * 4
+    primitive.cleanup(ctx)
+
+
+def test_blocks_of_absent_pages(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
+    """Pages that are not in memory are looked at, and nothing is marked or unknown for them."""
+    primitive, ctx = started(tree, pids[0], block=64)
+    ctx.targets[0].set_ranges([(FIRST + 12 * PAGE, FIRST + 24 * PAGE)])
+    primitive.prepare_access_checks(ctx)
+    assert tree.marked() == set(range(112, 116))
+    tree.access(113)
+    assert primitive.check_accesses(ctx) == 1
+    assert (ctx.checks, ctx.unknown) == (12, 0)
+    primitive.cleanup(ctx)

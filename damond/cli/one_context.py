@@ -1,0 +1,41 @@
+"""``damond status NAME``: all that is known of one context."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from rich.text import Text
+
+from damond.cli.words import clock
+from damond.stream.in_words import event_in_words
+from damond.units import format_interval
+
+
+def details(each: Mapping[str, Any]) -> Iterator[Text]:
+    """Yield lines on one context, beyond its row of the table: what it watches, what happened, and its last words."""
+    if each.get("attrs"):
+        yield Text(f"  {_attrs(each['attrs'])}")
+    if each.get("targets"):
+        yield Text(f"  watches {', '.join(map(str, each['targets']))}")
+    if each.get("restarts"):
+        yield Text(f"  started again {each['restarts']} times in a row; the last worker: {each['exit']}")
+    elif each.get("exit") not in (None, "", "alive"):
+        yield Text(f"  the last worker: {each['exit']}")
+    for event in each.get("events", ()):
+        yield Text(f"  {clock(event['time_ns'])}  {event_in_words(**_said(event))}")
+    lines = each.get("stderr", ())
+    if lines:
+        yield Text("  last lines of its standard error:")
+    for line in lines:
+        yield Text(f"    {line}", "dim")
+
+
+def _said(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: event[name] for name in ("event", "reason", "details")}
+
+
+_INTERVALS: Final = {"sample": "sample_interval", "aggr": "aggr_interval", "update": "primitive_update_interval"}
+
+
+def _attrs(attrs: Mapping[str, int]) -> str:
+    intervals = [f"{word} {format_interval(attrs[name])}" for word, name in _INTERVALS.items()]
+    return f"{', '.join(intervals)}; {attrs['min_nr_regions']} to {attrs['max_nr_regions']} regions"

@@ -1,0 +1,141 @@
+"""A picture of what is shown, as a file."""
+
+import datetime as dt
+import importlib.util
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from damond.cli.picture import target_name
+from damond.cli.watching.view import View
+from damond.cli.words import address, clock, granularity_words
+from damond.report.heatmap import Heatmap
+from damond.report.scrolling import Grid, Scrolling
+from damond.report.series import Windows
+from damond.units import format_size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NSEC_PER_SEC: Final = 1_000_000_000
+_MIB: Final = 1 << 20
+_INCHES: Final = (11, 7)
+_DPI: Final = 120
+_NR_ADDRS: Final = 256
+_NOTHING: Final = "0.85"
+"""Grey where nothing is known, or monitored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a picture is made of.
+
+    Attributes:
+        title: What it shows.
+        heatmap: Where the accesses were.
+        windows: The working sets.
+    """
+
+    title: str
+    heatmap: Heatmap
+    windows: Windows
+
+    @property
+    def end_ns(self) -> int:
+        """Where time ends. Unix time, nanoseconds."""
+        return int(self.heatmap.time_ns[-1])
+
+    def seconds(self, time_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Count from the end, so that what was before is below 0."""
+        return (time_ns - self.end_ns) / _NSEC_PER_SEC
+
+
+def has_matplotlib() -> bool:
+    """Say whether matplotlib is installed (extra ``report``)."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def file_name(context: str, suffix: str, now: dt.datetime) -> str:
+    """Name a file so that names sort by time."""
+    return f"damond-{context}-{now:%Y%m%d-%H%M%S}{suffix}"
+
+
+def write_new(path: Path, content: bytes) -> Path:
+    """Write a file that must not be there yet; return where it is.
+
+    Raises:
+        OSError: It is there, or can't be written.
+    """
+    with path.open("xb") as file:
+        file.write(content)
+    return path.absolute()
+
+
+def png(picture: Picture) -> bytes:
+    """Draw the heat map, and below it the working set over the same time. Takes a second: call it in a thread."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - half a second, and not everybody has it
+
+    figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
+    areas = picture.heatmap.areas
+    heights = [each.nr_cells for each in reversed(areas)]
+    axes: Any = figure.subplots(
+        len(areas) + 1, 1, sharex=True, squeeze=False, height_ratios=[*heights, sum(heights) / 3]
+    )[:, 0]
+    images = [_draw_area(axis, picture, -1 - number) for number, axis in enumerate(axes[:-1])]
+    figure.colorbar(images[0], ax=axes[:-1].tolist(), label="accessed in % of samples")
+    _draw_working_sets(axes[-1], picture)
+    figure.suptitle(picture.title)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
+
+
+def _draw_area(axis: "Axes", picture: Picture, number: int) -> Any:
+    """Draw one area: addresses upwards, as in any plot."""
+    heatmap, area = picture.heatmap, picture.heatmap.areas[number]
+    heat = heatmap.heat[:, area.first : area.first + area.nr_cells].T
+    known = np.ma.masked_where(np.isnan(heat) | (heat < 0), heat * 100)
+    left, right = picture.seconds(heatmap.time_ns[[0, -1]]).tolist()
+    image = axis.imshow(
+        known,
+        extent=(left, right, 0, area.nr_cells),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap="inferno",
+        vmin=0,
+        vmax=100,
+    )
+    axis.set_facecolor(_NOTHING)
+    axis.set_yticks([0, area.nr_cells], [address(area.start), address(area.end)], family="monospace")
+    axis.set_ylabel(format_size(area.size))
+    return image
+
+
+def _draw_working_sets(axis: "Axes", picture: Picture) -> None:
+    axis.plot(picture.seconds(picture.windows.end_ns), picture.windows.accessed / _MIB, linewidth=1)
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel("working set, MiB")
+    axis.set_xlabel(f"seconds before {clock(picture.end_ns)}; grey: no data, or not monitored")
+
+
+def picture_of(view: View, nr_times: int) -> Picture | None:
+    """Gather what a picture of the view needs: the time and the addresses that it shows, but with finer rows."""
+    moment, target, shown = view.moment, view.target, view.shown
+    if moment is None or target is None or shown is None:
+        return None
+    grid = Grid(target.id, _NR_ADDRS, view.column_ns, everything=view.everything, zoom=view.zoom)
+    heatmap = Scrolling(shown.recent).draw(grid, nr_times, moment.end_ns)
+    if heatmap is None:
+        return None
+    title = (
+        f"{shown.name}, {target_name(target.id, target.pid)}, {view.contexts.host}: {format_size(heatmap.drawn_bytes)}"
+    )
+    title += (
+        f" of {format_size(heatmap.total_bytes)}; one check sees a {granularity_words(moment.snapshot.granularity)}"
+    )
+    return Picture(title, heatmap, shown.working_sets.between(int(heatmap.time_ns[0]), moment.end_ns))

@@ -1,0 +1,169 @@
+"""A bound on what a context costs, and the arithmetic that keeps it: longer intervals, fewer regions."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from damond.core.attrs import Attrs
+from damond.errors import InvalidAttrsError
+from damond.units import USEC_PER_SEC
+
+PASS_US: Final = 200.0
+"""What a pass over no region is taken to cost before it is measured: a wake-up, its share of an aggregation, of a
+snapshot and of its publication. Microseconds of CPU."""
+
+CHECK_US: Final = 6.0
+"""The same for one region more: four system calls of page_idle. Microseconds of CPU."""
+
+_REPAY_US: Final = 30.0 * USEC_PER_SEC
+"""Time within which what was used too much is saved again."""
+
+_LEAST_SHARE: Final = 0.5
+"""Of the budget, for what goes on while it is saved."""
+
+_SMOOTHING: Final = 0.3
+"""Weight of the newest measurement."""
+
+_LEAST_NR_REGIONS: Final = 100
+"""No budget lowers the greatest number of regions below: a pass over fewer would cost hardly less."""
+
+_TOLERANCE: Final = 1.25
+"""The greatest number of regions is not moved for less: each time, neighbours are merged that were told apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a context may cost.
+
+    Attributes:
+        max_cpu: CPU time per time, 0.01 = 1 % of one CPU; None: as much as it takes.
+        max_checks_per_s: Pages looked at per second; None: as many as it takes.
+
+    Raises:
+        InvalidAttrsError: A bound is no positive number.
+    """
+
+    max_cpu: float | None = None
+    max_checks_per_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_cpu", "max_checks_per_s"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InvalidAttrsError(name, value, "must be above 0", hint=f"leave {name} out for no bound")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetUse:
+    """What a context may cost, what it does cost, and what was done to keep it so.
+
+    Attributes:
+        max_cpu: As in :class:`Budget`.
+        max_checks_per_s: As in :class:`Budget`.
+        cpu: CPU time per time, smoothed over about half a minute. 0.01 = 1 % of one CPU.
+        wanted_cpu: What it would cost without a budget, by the same measurement.
+        wanted_checks_per_s: Pages that it would look at without a budget, per second.
+        stretched: How many times longer than asked for (or tuned) the intervals are; 1 is not at all.
+        max_nr_regions: Regions that the budget allows, at most as many as the attributes do.
+    """
+
+    max_cpu: float | None = None
+    max_checks_per_s: float | None = None
+    cpu: float = 0.0
+    wanted_cpu: float = 0.0
+    wanted_checks_per_s: float = 0.0
+    stretched: float = 1.0
+    max_nr_regions: int = 0
+
+
+class Governor:
+    """Measures what passes cost, and says how long intervals must be for the budget.
+
+    The cost of a pass is taken to be ``scale * (PASS_US + CHECK_US * regions)``, with a scale that follows what is
+    measured; what the model gets wrong becomes a debt, which is paid back.
+
+    Attributes:
+        budget: What is to be kept.
+        cpu: See :class:`BudgetUse`.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.cpu = 0.0
+        self._scale = 1.0
+        self._measured_us = 0.0
+        self._debt_us = 0.0
+
+    def measured(self, cpu_us: float, span_us: float, nr_passes: int, nr_regions: int) -> None:
+        """Take note of a measurement.
+
+        Args:
+            cpu_us: CPU time used. Microseconds.
+            span_us: Time in which it was. Microseconds.
+            nr_passes: Samples in it.
+            nr_regions: Regions that each looked at.
+        """
+        if span_us <= 0:
+            return
+        if nr_passes:
+            found = cpu_us / nr_passes / (PASS_US + CHECK_US * nr_regions)
+            self._scale = found if not self._measured_us else self._scale + _SMOOTHING * (found - self._scale)
+        self._measured_us += span_us
+        weight = max(1 - math.exp(-span_us / _REPAY_US), span_us / self._measured_us)
+        self.cpu += weight * (cpu_us / span_us - self.cpu)
+        if self.budget.max_cpu is not None:
+            debt_us = self._debt_us + cpu_us - self.budget.max_cpu * span_us
+            self._debt_us = min(max(debt_us, 0.0), self.budget.max_cpu * _REPAY_US)
+
+    def runs_over(self, cpu_us: float, span_us: float, nr_regions: int) -> bool:
+        """Say whether what is measured right now is so much more than it should be that it can't wait."""
+        if self.budget.max_cpu is None:
+            return False
+        return cpu_us > 1.5 * self.budget.max_cpu * span_us + 2 * self.pass_us(nr_regions)
+
+    def pass_us(self, nr_regions: float) -> float:
+        """Predict the CPU time of a pass. Microseconds."""
+        return self._scale * (PASS_US + CHECK_US * nr_regions)
+
+    @property
+    def _rate(self) -> float | None:
+        """CPU time per time that may be used now: less than the budget while debts are paid."""
+        max_cpu = self.budget.max_cpu
+        return None if max_cpu is None else max_cpu * max(_LEAST_SHARE, 1 - self._debt_us / (max_cpu * _REPAY_US))
+
+    def least_interval_us(self, nr_regions: int, pages_per_check: int) -> float:
+        """Say how long a sampling interval must be. Microseconds."""
+        least = 0.0
+        if self._rate is not None:
+            least = self.pass_us(nr_regions) / self._rate
+        if self.budget.max_checks_per_s is not None:
+            least = max(least, nr_regions * pages_per_check / self.budget.max_checks_per_s * USEC_PER_SEC)
+        return least
+
+    def most_regions(self, asked: Attrs, wish_us: float, pages_per_check: int, before: int) -> int:
+        """Say how many regions the budget allows.
+
+        As many as can be looked at without longer intervals, down to a floor; beyond, intervals are lengthened. So a
+        coarser picture comes before a blurred one, whose counts saturate: measured over 49 shapes it is the better.
+
+        Args:
+            asked: The attributes asked for.
+            wish_us: The sampling interval asked for, or tuned. Microseconds.
+            pages_per_check: Pages that one check looks at.
+            before: What was said last, or 0.
+        """
+        fitting = [float(asked.max_nr_regions)]
+        if self._rate is not None:
+            fitting.append((self._rate * wish_us / self._scale - PASS_US) / CHECK_US)
+        if self.budget.max_checks_per_s is not None:
+            fitting.append(self.budget.max_checks_per_s * wish_us / USEC_PER_SEC / pages_per_check)
+        floor = min(asked.max_nr_regions, max(_LEAST_NR_REGIONS, 2 * asked.min_nr_regions))
+        most = max(floor, int(min(fitting)))
+        is_near = before and most < _TOLERANCE * before and before < _TOLERANCE * most
+        return before if is_near and most < asked.max_nr_regions else most
+
+
+def wanted_regions(asked: Attrs, nr_regions: int, allowed: int) -> int:
+    """Say how many regions there would be without a budget: twice as many, where it holds them back."""
+    held_back = allowed < asked.max_nr_regions and 2 * nr_regions > allowed
+    return min(2 * nr_regions, asked.max_nr_regions) if held_back else nr_regions

@@ -1,0 +1,1 @@
+"""The policies that damond brings."""

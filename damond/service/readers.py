@@ -1,0 +1,174 @@
+"""Keeps an eye on those who are connected: how many they are, and who does not keep up.
+
+libzmq drops what a slow subscriber can't take, and tells nobody (PUB); and it ends this process when there is no
+descriptor left for another connection (4.3.5, ipc_listener_t::accept: EMFILE). Both are seen from outside of it.
+"""
+
+import itertools
+import logging
+import resource
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from damond.service.connections import Connection, cut, describe, descriptors, queued
+from damond.service.privileges import user_name
+
+_log = logging.getLogger(__name__)
+
+STREAM: Final = "stream"
+REMOTE_STREAM: Final = "remote_stream"
+
+MAX_READERS: Final = 2048
+"""Connections of readers, on this machine and elsewhere. Beyond, those who hold the most are cut."""
+_GUARD_EVERY_S: Final = 0.1
+"""Time between two counts: libzmq accepts 6,000 to 20,000 connections per second (two cores)."""
+_HURRY_S: Final = 0.01
+"""The same while there are too many."""
+_LOOK_EVERY_S: Final = 1.0
+_LOOK_SHARE: Final = 50
+"""A look, which takes about 10 us per connection, is followed by at least this many times what it took."""
+_LOG_EVERY_S: Final = 5.0
+
+
+class Readers:
+    """Those who are connected, seen by a thread.
+
+    Args:
+        doors: Path of a local socket, or TCP port -> name. ``stream`` and ``remote_stream`` are those whose readers
+            may fall behind.
+        limit: Connections that are allowed at the same time.
+
+    Attributes:
+        cut: Connections that were cut, since there were too many.
+    """
+
+    def __init__(self, doors: Mapping[str | int, str], limit: int = MAX_READERS) -> None:
+        self.cut = 0
+        self._doors = dict(doors)
+        self._limit = limit
+        self._known: dict[int, Connection | None] = {}
+        self._seen: list[Connection] = []
+        self._full: dict[int, tuple[float, int]] = {}
+        self._behind_s = dict.fromkeys((STREAM, REMOTE_STREAM), 0.0)
+        self._told_s = 0.0
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="damond-readers", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        looked_s = due_s = time.monotonic()
+        pause_s = _GUARD_EVERY_S
+        while not self._ending.wait(pause_s):
+            try:
+                pause_s = _HURRY_S if self._guard() else _GUARD_EVERY_S
+                if (now_s := time.monotonic()) >= due_s:
+                    self._look(now_s - looked_s)
+                    looked_s, took_s = now_s, time.monotonic() - now_s
+                    due_s = now_s + max(_LOOK_EVERY_S, _LOOK_SHARE * took_s)
+            except OSError as error:  # no descriptor left to look with
+                _log.error("connections can't be looked at: %s", error)
+
+    def _allowed(self) -> int:
+        """Half of the descriptors are for readers at most: workers need theirs."""
+        return min(self._limit, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+    def _guard(self) -> bool:
+        """Cut what is too much, of those who hold the most; return whether there are too many descriptors."""
+        open_now, allowed = descriptors(), self._allowed()
+        if len(open_now) <= allowed:
+            return False
+        # What is new alone is looked at closely: there may be thousands, and more to come.
+        inodes = set(open_now.values())
+        self._known = {inode: each for inode, each in self._known.items() if inode in inodes}
+        for fd, inode in open_now.items():
+            if inode not in self._known:
+                self._known[inode] = describe(fd, inode, self._doors)
+        held = [each for each in self._known.values() if each is not None]
+        self._cut(_greediest(held, len(held) - allowed), len(held))
+        return True
+
+    def _cut(self, chosen: list[Connection], count: int) -> None:
+        for each in chosen:
+            self.cut += cut(each)
+            self._known[each.inode] = None  # libzmq closes it as soon as it comes to it
+        if chosen and time.monotonic() - self._told_s >= _LOG_EVERY_S:
+            self._told_s = time.monotonic()
+            whose = ", ".join(sorted({_whose(each) for each in chosen})[:3])
+            _log.warning("%d connections of readers are too many: %d of %s are cut", count, len(chosen), whose)
+
+    def _connections(self) -> list[Connection]:
+        found = (describe(fd, inode, self._doors) for fd, inode in descriptors().items())
+        return [each for each in found if each is not None]
+
+    def _look(self, since_s: float) -> None:
+        """See who does not keep up: whose socket is full now, and was at the look before."""
+        now_s, before, seen = time.monotonic(), self._full, self._connections()
+        self._full = {}
+        for each in seen:
+            size, room = queued(each) if each.door in self._behind_s else (0, 0)
+            if size > room // 2:
+                self._full[each.inode] = (before[each.inode][0] if each.inode in before else now_s, size)
+        for door in {each.door for each in seen if each.inode in self._full and each.inode in before}:
+            self._behind_s[door] += since_s
+        self._seen = seen
+
+    def cut_all(self, door: str) -> None:
+        """End all connections that came in by a door; who may still come in connects again."""
+        for each in self._connections():
+            if each.door == door:
+                cut(each)
+
+    def describe(self) -> dict[str, Any]:
+        """Tell who is connected and who does not keep up, as plain values, as of the last look."""
+        return {"cut": self.cut, "limit": self._allowed(), **{door: self._describe(door) for door in self._behind_s}}
+
+    def _describe(self, door: str) -> dict[str, Any]:
+        seen, full = [each for each in self._seen if each.door == door], self._full
+        return {
+            "connected": len(seen),
+            "behind": [_row(each, *full[each.inode]) for each in seen if each.inode in full],
+            "behind_s": round(self._behind_s[door], 1),
+        }
+
+
+def _row(connection: Connection, since_s: float, size: int) -> dict[str, Any]:
+    local = connection.pid is not None
+    return {
+        "pid": connection.pid,
+        "user": user_name(int(connection.owner)) if local else None,
+        "address": None if local else connection.owner,
+        "queued_bytes": size,
+        "for_s": round(time.monotonic() - since_s, 1),
+    }
+
+
+def _whose(connection: Connection) -> str:
+    if connection.pid is None:
+        return str(connection.owner)
+    return f"process {connection.pid} ({user_name(int(connection.owner))})"
+
+
+def _greediest(found: Iterable[Connection], count: int) -> list[Connection]:
+    """Choose connections to be cut: of the owner who has the most, of its process that has the most, the newest."""
+    left = list(found)
+    chosen: list[Connection] = []
+    while left and len(chosen) < count:
+        owner = Counter(each.owner for each in left).most_common(1)[0][0]
+        pid = Counter(each.pid for each in left if each.owner == owner).most_common(1)[0][0]
+        theirs = sorted((each for each in left if (each.owner, each.pid) == (owner, pid)), key=_age)
+        chosen += itertools.islice(theirs, count - len(chosen))
+        left = [each for each in left if (each.owner, each.pid) != (owner, pid)]
+    return chosen
+
+
+def _age(connection: Connection) -> int:
+    """Order by age, newest first: inodes of sockets are given out in order, within one CPU (get_next_ino)."""
+    return -connection.inode

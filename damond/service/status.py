@@ -1,0 +1,77 @@
+"""What ``status`` tells, as plain values."""
+
+from typing import Any
+
+import psutil
+
+from damond.service.hub import Hub
+from damond.service.managed import ManagedContext
+from damond.service.privileges import describe
+from damond.service.spec import ContextSpec
+from damond.stream import wire
+
+
+def never_started(spec: ContextSpec) -> dict[str, Any]:
+    """Describe a context of the configuration that has not been started."""
+    return {"name": spec.name, "state": "stopped", "reason": "never started", "primitive": spec.primitive}
+
+
+def describe_context(context: ManagedContext, hub: Hub, host: str) -> dict[str, Any]:
+    """Describe a context that has been started: its state, its worker, and the newest of what that found."""
+    row = {"name": context.spec.name, **_state(context)}
+    if row["pid"] is not None:
+        row["process"] = _process(row["pid"])
+    row["newest"] = _newest(context.spec.name, hub, host)
+    row["stale"] = context.state != "running"
+    return row
+
+
+def _state(context: ManagedContext) -> dict[str, Any]:
+    handle, life = context.handle, context.life
+    row: dict[str, Any] = {
+        "state": life.state,
+        "reason": life.reason,
+        "since_ns": life.since_ns,
+        "healthy": context.health.healthy,
+        "paused": context.paused,
+        "restarts": context.backoff.tries,
+        "primitive": context.started.get("primitive", context.spec.primitive),
+        "options": dict(context.spec.options),
+        "attrs": context.started.get("attrs", {}),
+        "share": dict(context.share),
+        "targets": context.watched if context.started else context.target_ids,
+        "waits": context.spec.waits_for_targets,
+        "pid": handle.pid if handle is not None and handle.is_alive else None,
+        "exit": handle.describe_exit() if handle is not None else "",
+        "stderr": list(handle.stderr) if handle is not None else [],
+        "events": list(life.events),
+    }
+    if life.error is not None:
+        row["error"] = {"code": life.error.code, "message": life.error.message, "hint": life.error.hint}
+    return row
+
+
+def _newest(name: str, hub: Hub, host: str) -> dict[str, Any] | None:
+    """Show the newest summary and how old the newest snapshot is. Decoded here only, when somebody asks."""
+    frames = hub.newest.get(wire.topic(name, "summary"))
+    if frames is None:
+        return None
+    summary = wire.decode(frames)
+    newest = wire.decode(hub.newest.get(wire.topic(name, "snapshot"), frames))
+    row = {**wire.to_map(summary, host), "end_ns": getattr(newest, "end_ns", 0)}
+    row.pop("memory", None)  # with its mappings it is larger than all the rest
+    return row
+
+
+def _process(pid: int) -> dict[str, Any]:
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            return {
+                "rss_bytes": process.memory_info().rss,
+                "cpu_s": times.user + times.system,
+                **describe(pid),
+            }
+    except (OSError, psutil.Error):
+        return {}

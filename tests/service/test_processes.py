@@ -1,0 +1,152 @@
+"""Processes are found by what they run, also those that only the launcher may look at."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from damond.client import Client
+from damond.errors import WorkerFailedError
+from damond.service.launcher import executables
+from damond.service.processes import Processes, is_alive
+from damond.service.selector import Selector, find
+from tests.chaos.rig import Served, wait
+
+
+class Launcher:
+    """Reads what can be read, and counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    async def executables(self, pids: Sequence[int]) -> dict[int, bytes]:
+        self.asked.append(list(pids))
+        return executables(list(pids))
+
+
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody may see any executable, as if all processes were another user's."""
+    from damond.service import processes  # noqa: PLC0415 - only here
+
+    real = processes.scan
+    monkeypatch.setattr(processes, "scan", lambda: [{**row, "exe": None} for row in real()])
+
+
+@pytest.fixture
+def process() -> Iterator["subprocess.Popen[str]"]:
+    """A process with a first word of its command line that says nothing, which runs something else when told to."""
+    code = "import os, sys; print(flush=True); sys.stdin.readline(); os.execv('/bin/cat', ['liar', '-'])"
+    with subprocess.Popen(
+        ["liar", "-c", code], executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as made:
+        assert made.stdout is not None
+        made.stdout.readline()
+        yield made
+        made.communicate()
+
+
+def test_asked_once(unseen: None, process: "subprocess.Popen[str]") -> None:
+    """The launcher is asked about a process once, and again when it runs something else."""
+    launcher = Launcher()
+    processes = Processes(launcher.executables)
+
+    def exe() -> str:
+        rows = asyncio.run(processes.scan(executables=True))
+        return str(next(row["exe"] for row in rows if row["pid"] == process.pid))
+
+    assert exe() == os.path.realpath(sys.executable)
+    assert exe() == os.path.realpath(sys.executable)
+    assert [pids.count(process.pid) for pids in launcher.asked].count(1) == 1
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    wait(lambda: "python" not in exe())
+    assert exe() == os.path.realpath("/bin/cat")
+    assert [pids.count(process.pid) for pids in launcher.asked].count(1) == 2
+
+
+def test_not_asked_for_nothing(unseen: None) -> None:
+    """Where no executable matters nobody is asked; an answer that does not come is told."""
+
+    async def never(_: Sequence[int]) -> dict[int, bytes]:
+        raise WorkerFailedError("the launcher does not answer")
+
+    processes = Processes(never)
+    assert asyncio.run(processes.scan(executables=False))
+    with pytest.raises(WorkerFailedError):
+        asyncio.run(processes.scan(executables=True))
+
+
+@pytest.mark.parametrize(
+    ("table", "mentions"),
+    [
+        ({"exe": "*"}, True),
+        ({"name": "x"}, False),
+        ({"name": "x", "not": {"exe": "*"}}, True),
+        ({"any": [{"name": "x"}, {"all": [{"exe": "y"}]}]}, True),
+        ({"any": [{"name": "x"}, {"all": [{"user": "y"}]}]}, False),
+    ],
+)
+def test_mentions_exe(table: dict[str, Any], mentions: bool) -> None:
+    """A selector knows whether executables matter, however deep they are."""
+    assert Selector.model_validate(table).mentions_exe is mentions
+
+
+def test_what_the_launcher_tells() -> None:
+    """Paths of what can be read; kernel threads and processes that have ended are left out."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert executables([os.getpid(), gone.pid, 2**22 + 5]) == {
+        os.getpid(): os.fsencode(os.path.realpath(sys.executable))
+    }
+
+
+def test_is_alive() -> None:
+    """A zombie is not alive, nor is what never was."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    wait(lambda: Path(f"/proc/{process.pid}/stat").read_text().split(") ")[1][0] == "Z")
+    assert not is_alive(process.pid)
+    process.wait()
+    assert is_alive(os.getpid())
+    assert not is_alive(2**22 + 5)
+    assert not is_alive(-1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else: run as root")
+def test_unprivileged_supervisor(tmp_path: Path) -> None:
+    """A supervisor without any capability finds root's processes by what they run, whatever their names."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    program = tmp_path / "hidden-cat"
+    shutil.copy(shutil.which("cat") or "", program)
+    context = (
+        f'[context.sel]\nprimitive = "vaddr"\nselect = {{exe = "{program}"}}\noptions = {{source = "referenced"}}\n'
+    )
+    served = Served(tmp_path, f'[service]\nuser = "nobody"\ngroup = "nogroup"\n{context}')
+    try:
+        assert served.row("sel")["targets"] == []
+        with subprocess.Popen(["liar"], executable=program, stdin=subprocess.PIPE) as process:
+            wait(lambda: served.row("sel")["targets"] == [process.pid], lambda: served.row("sel"))
+            with Client(served.run) as client:
+                assert client.status()["processes"]["supervisor"]["capabilities"] == []
+            process.communicate()
+        wait(lambda: served.row("sel")["targets"] == [], lambda: served.row("sel"))
+        served.end()
+    finally:
+        served.abandon()
+
+
+def test_fallback() -> None:
+    """Where nobody may read the executable, the first word of the command line has to do."""
+    rows = [
+        {"pid": 5, "ppid": 1, "name": "x", "exe": "", "cmdline": ["/usr/bin/x"], "username": "u", "create_time": 1.0}
+    ]
+    assert find(rows, Selector(exe="*/x")) == [5]

@@ -1,0 +1,78 @@
+"""The budget of the service, shared among real workers."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from damond.client import Client, subscribe
+from damond.errors import UsageError
+from tests.service.test_service import LIMIT_S, Served
+
+CONTEXT = '[context.{}]\nprimitive = "synthetic"\n{}\n'
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Three contexts as they are by default, one of them with a bound of its own, in 5 % of a CPU."""
+    text = '[service]\nmax_cpu = "5%"\n' + CONTEXT.format("a", "") + CONTEXT.format("b", "")
+    made = Served(tmp_path, text + CONTEXT.format("c", 'max_cpu = "0.2%"'), unbound="")
+    yield made
+    made.end()
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+    return found
+
+
+def rows(client: Client) -> tuple[dict[str, Any], dict[str, Any]]:
+    status = client.status()
+    return status["budget"], {each["name"]: each for each in status["contexts"]}
+
+
+def test_budget_is_shared(served: Served) -> None:
+    """All shares together are what the service leaves; what one can't use or gives back is the others'."""
+    with Client(served.run) as client:
+        budget, found = rows(client)
+        assert budget["max_cpu"] == 0.05
+        shares = {name: each["share"]["max_cpu"] for name, each in found.items()}
+        assert shares["c"] <= 0.002
+        assert shares["a"] > shares["c"]
+        assert sum(shares.values()) <= 0.05
+        client.stop("b")
+
+        def has_more() -> bool:
+            return bool(rows(client)[1]["a"]["share"]["max_cpu"] > 1.3 * shares["a"])
+
+        wait_for(has_more)
+        share = rows(client)[1]["a"]["share"]["max_cpu"]
+    for snapshot in subscribe("a", runtime_dir=served.run):
+        if snapshot.budget is not None and snapshot.budget.max_cpu == pytest.approx(share, rel=0.3):
+            break
+    assert snapshot.budget is not None
+    assert snapshot.budget.max_nr_regions <= snapshot.max_nr_regions == 1000
+
+
+def test_tuned_by_hand(served: Served) -> None:
+    """Intervals that somebody asks for hold, until tuning is asked for; a bound is told to the worker."""
+    with Client(served.run) as client:
+        client.tune("a", {"sample_interval": "400ms", "aggr_interval": "800ms"}, max_cpu="off")
+        for snapshot in subscribe("a", runtime_dir=served.run):
+            if (snapshot.sample_us, snapshot.aggr_us) == (400_000, 800_000):
+                break
+        client.tune("a", goal={"aggrs": 1})
+        for snapshot in subscribe("a", runtime_dir=served.run):
+            if snapshot.sample_us != 400_000:
+                break
+        assert snapshot.max_nr_accesses == 2
+        client.tune("a", max_cpu="0.01%")
+        for snapshot in subscribe("a", runtime_dir=served.run):
+            if snapshot.budget is not None and snapshot.budget.max_cpu == pytest.approx(0.0001):
+                break
+        with pytest.raises(UsageError, match="max_cpu"):
+            client.tune("a", max_cpu="much")
