@@ -14,7 +14,7 @@ import asyncio
 import itertools
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -29,6 +29,7 @@ from damond.errors import ConfigError, NotPermittedError, ProtocolError, Unreach
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, serving_runtime_dir
 from damond.stream.losses import LossReporter
+from damond.stream.mailbox import Mailbox
 from damond.stream.subscriber import AsyncSubscriber, Connect, Subscriber
 from damond.stream.welcome import Welcome
 from damond.stream.wire import Event
@@ -224,12 +225,19 @@ class Client:
         return [str(each) for each in self.request("stop", {"names": list(names)}, timeout_s=_START_TIMEOUT_S)]
 
     def snapshot(self, context: str, kind: wire.Kind = "snapshot") -> wire.Message | None:
-        """Ask for the newest message of a context; None if there is none yet. It may be stale: see ``status``."""
-        frames = self.newest(context, kind)
-        return wire.decode(frames) if frames else None
+        """Ask for the newest message of a context; None if there is none yet.
+
+        Of a context that is not running any more it is the last one, and ``origin.stale``.
+        """
+        answer = self.request("snapshot", {"context": context, "kind": kind})
+        if not answer["frames"]:
+            return None
+        message = wire.decode(answer["frames"])
+        origin = message.origin
+        return message if origin is None else replace(message, origin=replace(origin, stale=answer["stale"]))
 
     def newest(self, context: str, kind: str) -> list[bytes] | None:
-        """As :meth:`snapshot`: the frames, as they were on the stream."""
+        """Ask for the newest message as frames, as they were on the stream."""
         frames: list[bytes] | None = self.request("snapshot", {"context": context, "kind": kind})["frames"]
         return frames
 
@@ -338,6 +346,15 @@ class Subscription:
             UnreachableError: No supervisor is there.
         """
         return Subscriber(self._endpoint(), self._contexts, self._kinds, **self._options())
+
+    def mailbox(self) -> Mailbox:
+        """Connect to all contexts, for those who look now and then and never wait: :class:`Mailbox`.
+
+        Raises:
+            UnreachableError: No supervisor is there.
+        """
+        options = self._options()
+        return Mailbox(self._endpoint(), options["connect"], losses=options["losses"])
 
     def _endpoint(self) -> str:
         if self._remote is not None:

@@ -19,7 +19,7 @@ from damond.core import Snapshot
 from damond.core.context import check_name
 from damond.errors import NotPermittedError, UnknownNameError, UnreachableError
 from damond.stream import wire
-from damond.stream.endpoints import Endpoints, default_runtime_dir
+from damond.stream.endpoints import Endpoints, serving_runtime_dir
 from damond.stream.in_words import event_in_words
 from damond.stream.subscriber import Subscriber
 
@@ -40,7 +40,7 @@ def command(name: str | None, runtime_dir: Path | None, *, as_json: bool) -> Non
     '?' explains keys and numbers. Without a terminal each snapshot is a line (of NAME, or of all); with --json one
     with the keys of the wire. If the service goes away, it is waited for.
     """
-    directory = runtime_dir or default_runtime_dir()
+    directory = runtime_dir or serving_runtime_dir()
     with Client(directory) as client:
         contexts = client.contexts()
     names = [each["name"] for each in contexts]

@@ -27,6 +27,7 @@ class Origin:
         missed: Messages of this topic lost just before this one.
         skipped: Messages of this topic passed over just before this one, because only the latest was wanted.
         restarted: This is the first message of another worker than the one before.
+        stale: It was asked for, and its context is not running any more: this is how it was, not how it is.
     """
 
     host: str
@@ -35,6 +36,7 @@ class Origin:
     missed: int = 0
     skipped: int = 0
     restarted: bool = False
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

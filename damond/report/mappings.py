@@ -82,14 +82,23 @@ class Mappings:
     def cut(self, target: TargetSnapshot) -> TargetSnapshot:
         """Leave of each region what is mapped: none, one or several pieces, with its age.
 
-        Accesses are those of the region as :func:`unmixed` has them.
+        Accesses are those of the region as :func:`unmixed` has them; samples are shared by size, as when regions are
+        split.
         """
         cut = self.pieces(target.start, target.start + target.size)
         if cut is None:
             return target
         size = cut.end - cut.start
         accesses = np.rint(unmixed(target.nr_accesses, cut.region, size, target.size)).astype(np.uint32)
-        return replace(target, start=cut.start, size=size, nr_accesses=accesses, age=target.age[cut.region])
+        samples = target.nr_samples[cut.region] * (size / target.size[cut.region])
+        return replace(
+            target,
+            start=cut.start,
+            size=size,
+            nr_accesses=accesses,
+            age=target.age[cut.region],
+            nr_samples=samples.astype(np.uint32),
+        )
 
     def pieces(self, start: Addrs, end: Addrs) -> Pieces | None:
         """Say what of some ranges is mapped, range by range; None if all of all ranges is."""

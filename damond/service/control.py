@@ -40,7 +40,7 @@ from typing import Any, Final
 import zmq
 import zmq.asyncio
 
-from damond.errors import DamondError, ProtocolError
+from damond.errors import BusyError, DamondError, ProtocolError
 from damond.service import protocol
 from damond.service.supervisor import Supervisor
 from damond.service.verbs import Verbs
@@ -53,6 +53,8 @@ _MAX_PENDING: Final = 64
 """Requests that may be under way at once."""
 _MAX_RATE: Final = 2000
 """Requests per second that are taken from one socket; what is more waits at its sender."""
+TIME_LIMIT_S: Final = 50.0
+"""For a request; below what our client waits for the slowest of them (60 s)."""
 _BURST: Final = 200
 """Requests that may come at once."""
 
@@ -84,7 +86,7 @@ class ControlServer:
         self._verbs = Verbs(supervisor, reload)
         self.add_status("control", lambda: dict(self.counts))
         self.shutdown = self._verbs.shutdown
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._context = zmq.asyncio.Context(io_threads=2)
 
     def add_status(self, name: str, describe: Callable[[], Any]) -> None:
@@ -121,8 +123,7 @@ class ControlServer:
         try:
             request = protocol.parse(frames[1:])
             request_id = request["id"]
-            result = await self._verbs.dispatch(request["verb"], request["args"], may_steer=may_steer)
-            reply = {"ok": True, "result": result}
+            reply = {"ok": True, "result": await self._done(request, may_steer=may_steer)}
         except DamondError as error:
             self.counts["malformed" if isinstance(error, ProtocolError) else "refused"] += 1
             reply = {"ok": False, "error": {"code": error.code, "message": error.message, "hint": error.hint}}
@@ -139,6 +140,27 @@ class ControlServer:
                 raise
             self.counts["replies_lost"] += 1
             _log.debug("a reply is lost: %s", "its client does not read" if error.errno == zmq.EAGAIN else "no client")
+
+    async def _done(self, request: dict[str, Any], *, may_steer: bool) -> Any:
+        """Do what was asked, within a limit; beyond, it goes on, but nobody waits for it any more.
+
+        Raises:
+            BusyError: It is not done yet.
+            DamondError: It was refused.
+        """
+        verb = request["verb"]
+        doing = asyncio.create_task(self._verbs.dispatch(verb, request["args"], may_steer=may_steer))
+        self._tasks.add(doing)
+        doing.add_done_callback(self._forget)
+        done, _ = await asyncio.wait({doing}, timeout=TIME_LIMIT_S)
+        if not done:
+            raise BusyError(f"{verb!r} is not done after {TIME_LIMIT_S:g} s, and goes on", hint="see 'damond status'")
+        return doing.result()
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # read by who waited for it, if somebody still did
 
     def close(self) -> None:
         """Close the socket, after the last replies have gone."""

@@ -52,6 +52,11 @@ class Life:
         """Whether it is being monitored, or will be without being asked."""
         return self.state in RUNNING
 
+    @property
+    def last_event(self) -> str:
+        """What was told last; "" before anything was."""
+        return str(self.events[-1]["event"]) if self.events else ""
+
     def become(self, state: str, reason: str = "") -> None:
         """Go over to a state."""
         is_news = (state, reason) != (self.state, self.reason)

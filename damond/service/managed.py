@@ -108,6 +108,7 @@ class ManagedContext:
         """Take note that it can't even begin."""
         self.life.error = error
         self._become("failed", error.message)
+        self.life.publish("failed", error.message, code=error.code, hint=error.hint)
 
     def fork(self) -> None:
         """Start a worker.
@@ -175,8 +176,7 @@ class ManagedContext:
         if handle is None or not handle.is_alive:
             if self.life.runs:
                 self._become("stopped", reason)
-                if handle is not None:
-                    self.life.publish("stopped", reason)
+                self.life.publish("stopped", reason)
             return
         if self.state != "failed":
             self._become("stopping", reason)
@@ -287,9 +287,12 @@ class ManagedContext:
         self._cancel_timer()
         self._requests.fail_all(handle.describe_exit())
         if self.state == "stopping":
-            said = "" if handle.status == os.EX_OK else f" ({handle.describe_exit()})"
+            how = handle.describe_exit()
+            said = "" if handle.status == os.EX_OK else f" ({how})"
+            if self.life.last_event != "stopping":  # it did not obey, or could not say so
+                self.life.publish("stopping", self.life.reason)
             self._become("stopped", f"{self.life.reason}{said}")
-            self.life.publish("stopped", self.life.reason)
+            self.life.publish("stopped", self.life.reason, exit=how, stderr=list(handle.stderr))
         elif self.life.runs:
             self._died(handle)
         self.settled.set()

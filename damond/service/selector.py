@@ -21,6 +21,7 @@ class Selector(BaseModel):
     """Conditions on a process; all of them must hold.
 
     Attributes:
+        pid: Number of the process.
         name: Glob over the command name (``comm``, 15 characters).
         exe: Glob over the path of the executable; where nobody may read it, over the first word of the command line.
         cmdline: Regular expression, searched in the command line with its words joined by spaces.
@@ -35,6 +36,7 @@ class Selector(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    pid: Annotated[int, Field(gt=0, le=2**22)] | None = None  # PID_MAX_LIMIT, include/linux/threads.h
     name: str | None = None
     exe: str | None = None
     cmdline: Annotated[str, AfterValidator(_regex)] | None = None
@@ -61,6 +63,7 @@ class Selector(BaseModel):
     def matches(self, process: Mapping[str, Any]) -> bool:
         """Say whether a process, as :func:`damond.service.processes.scan` found it, fulfils the conditions."""
         checks: dict[str, Callable[[Any], bool]] = {
+            "pid": lambda pid: process["pid"] == pid,
             "name": lambda glob: fnmatch.fnmatchcase(process["name"] or "", glob),
             "exe": lambda glob: fnmatch.fnmatchcase(_executable(process), glob),
             "cmdline": lambda regex: re.search(regex, " ".join(process["cmdline"] or ())) is not None,

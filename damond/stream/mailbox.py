@@ -10,6 +10,7 @@ import zmq
 from damond.core import Snapshot
 from damond.errors import ProtocolError
 from damond.stream import wire
+from damond.stream.losses import LossReporter
 from damond.stream.subscriber import RCVHWM, Connect, Tracker, connect_socket, topics
 
 MAX_KEPT: Final = 64
@@ -29,6 +30,7 @@ class Mailbox:
     Args:
         endpoint: The stream of a supervisor.
         connect: Connects the socket, where more than an address is needed.
+        losses: Tells the supervisor what is lost; None tells nobody.
         now: The clock of :meth:`arrived_s`.
 
     Attributes:
@@ -36,9 +38,15 @@ class Mailbox:
     """
 
     def __init__(
-        self, endpoint: str, connect: Connect | None = None, *, now: Callable[[], float] = time.monotonic
+        self,
+        endpoint: str,
+        connect: Connect | None = None,
+        *,
+        losses: LossReporter | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.unreadable = 0
+        self._losses = losses
         self._now = now
         self._followed: str | None = None
         self._tracker = Tracker()
@@ -109,10 +117,13 @@ class Mailbox:
 
     def _decode(self, frames: wire.Frames, skipped: int) -> wire.Message | None:
         try:
-            return self._tracker.decode(frames, skipped)
+            message = self._tracker.decode(frames, skipped)
         except ProtocolError:
             self.unreadable += 1
             return None
+        if self._losses is not None:
+            self._losses.note(message, self._context)
+        return message
 
     def forget(self, context: str) -> None:
         """Drop what is known of a context that is no more."""
@@ -121,6 +132,8 @@ class Mailbox:
 
     def close(self) -> None:
         """Close the connection."""
+        if self._losses is not None:
+            self._losses.close()
         self._context.destroy(linger=0)
 
     def __enter__(self) -> Self:

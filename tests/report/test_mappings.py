@@ -145,3 +145,11 @@ def test_only_processes_are_cut(snapshot_of: Callable[..., Snapshot]) -> None:
 def test_nothing_breaks_it(text: bytes) -> None:
     """What is no line of maps is passed over."""
     assert len(Mappings.parse(text)) >= 0
+
+
+def test_samples_are_shared_by_size() -> None:
+    """Those that looked at a hole say nothing about what is mapped beside it."""
+    start, size = np.array([0], np.uint64), np.array([100], np.uint64)
+    one = np.array([1], np.uint32)
+    target = TargetSnapshot(1, 1, start, size, one, one, np.array([50], np.uint32))
+    assert _maps([(0, 40), (80, 100)]).cut(target).nr_samples.tolist() == [20, 10]

@@ -29,27 +29,24 @@ main()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else: run as root")
-def test_needs_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_needs_nothing_more(public_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that can be asked of a service works without another import, over the network too."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
     monkeypatch.setattr("tests.chaos.rig.SERVE", (sys.executable, "-c", BLIND, "serve"))
     for name in ("server", "friend"):
-        make_keys(tmp_path / "keys", name)
-    (tmp_path / "authorized").mkdir()
-    (tmp_path / "keys" / "friend.key").rename(tmp_path / "authorized" / "friend.key")
+        make_keys(public_path / "keys", name)
+    (public_path / "authorized").mkdir()
+    (public_path / "keys" / "friend.key").rename(public_path / "authorized" / "friend.key")
     query, stream = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
-    remote = f'[remote]\nquery = "{query}"\nstream = "{stream}"\nkey = "{tmp_path}/keys/server.key_secret"\n'
-    remote += f'authorized = "{tmp_path}/authorized"\n'
+    remote = f'[remote]\nquery = "{query}"\nstream = "{stream}"\nkey = "{public_path}/keys/server.key_secret"\n'
+    remote += f'authorized = "{public_path}/authorized"\n'
     processes = 'primitive = "vaddr"\noptions = {source = "referenced"}\n'
     contexts = synthetic("one") + f'[context.sel]\n{processes}select = {{exe = "*/nothing"}}\n'
     contexts += f'[context.cmd]\n{processes}command = ["sleep", "1000"]\n'
     service = '[service]\nuser = "nobody"\ngroup = "nogroup"\n'
-    served = Served(tmp_path, service + remote + contexts)
+    served = Served(public_path, service + remote + contexts)
     try:
         assert served.status()["processes"]["supervisor"]["user"] == "nobody"
-        config = tmp_path / "damond.toml"
+        config = public_path / "damond.toml"
         with served.client() as client:
             use(client, served)
             config.write_text(config.read_text() + synthetic("new"))
@@ -59,7 +56,7 @@ def test_needs_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 client.reload()
         os.kill(served.row("one")["pid"], signal.SIGKILL)
         wait(lambda: (row := served.row("one"))["restarts"] == 1 and row["state"] == "running", served.log.read_text)
-        friend = Remote(query, stream, tmp_path / "keys" / "server.key", tmp_path / "keys" / "friend.key_secret")
+        friend = Remote(query, stream, public_path / "keys" / "server.key", public_path / "keys" / "friend.key_secret")
         assert next(iter(subscribe("one", remote=friend))).context == "one"
         with Client(remote=friend) as client:
             assert client.status()["control"]["internal"] == 0

@@ -35,6 +35,8 @@ PROCESSES: list[dict[str, Any]] = [
 @pytest.mark.parametrize(
     ("table", "pids"),
     [
+        pytest.param({"pid": 12}, [12], id="pid"),
+        pytest.param({"any": [{"pid": 10}, {"user": "pg"}]}, [10, 20], id="a pid, or others"),
         pytest.param({"name": "nginx"}, [10, 11], id="name"),
         pytest.param({"name": "ng*"}, [10, 11], id="glob"),
         pytest.param({"exe": "*/nginx"}, [10, 11], id="executable, by the command line where it can't be read"),
@@ -69,6 +71,7 @@ def test_never_ourselves() -> None:
     [
         pytest.param({}, id="empty"),
         pytest.param({"nmae": "x"}, id="unknown key"),
+        pytest.param({"pid": 0}, id="no pid"),
         pytest.param({"cmdline": "("}, id="no regular expression"),
         pytest.param({"not": {}}, id="empty inside"),
     ],

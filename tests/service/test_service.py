@@ -69,8 +69,8 @@ Serve = Callable[..., Served]
 def serve(tmp_path: Path) -> Iterator[Serve]:
     made: list[Served] = []
 
-    def start(text: str, **env: str) -> Served:
-        made.append(Served(tmp_path, text, **env))
+    def start(text: str, folder: Path = tmp_path, **env: str) -> Served:
+        made.append(Served(folder, text, **env))
         return made[-1]
 
     yield start
@@ -193,19 +193,16 @@ def test_reading_and_steering_are_apart(serve: Serve) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else: run as root")
-def test_privileges_apart(serve: Serve, tmp_path: Path) -> None:
+def test_privileges_apart(public_path: Path, serve: Serve) -> None:
     """The supervisor is not root and can't open what only root may; launcher and workers can."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
-    served = serve(f'[service]\nuser = "nobody"\ngroup = "nogroup"\n{synthetic("one")}')
+    served = serve(f'[service]\nuser = "nobody"\ngroup = "nogroup"\n{synthetic("one")}', public_path)
     with Client(served.run) as client:
         processes = client.status()["processes"]
     assert processes["supervisor"]["user"] == "nobody"
     assert processes["supervisor"]["capabilities"] == []
     assert processes["launcher"]["uid"] == 0
     assert served.row("one")["process"]["uid"] == 0
-    secret = tmp_path / "secret.toml"
+    secret = public_path / "secret.toml"
     secret.write_text(served.config.read_text())
     secret.chmod(0o600)
     served.config.unlink()

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 import zmq
 
 from damond.core import Snapshot
 from damond.stream import wire
+from damond.stream.losses import LossReporter
 from damond.stream.mailbox import MAX_KEPT, Mailbox
 
 LIMIT_MS = 10_000
@@ -126,3 +128,18 @@ def test_what_is_no_message_is_counted(stream: Stream, damage: Callable[[list[by
     stream.send(damage(snapshot("web", 0)), snapshot("web", 1))
     assert [each[0] for each in told(stream.mailbox.snapshots("web"))] == [1]
     assert stream.mailbox.unreadable == 1
+
+
+def test_losses_are_told_to_the_supervisor(tmp_path: Path, stream: Stream) -> None:
+    """Nobody else could know of them; what was passed over is none."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        router.setsockopt(zmq.LINGER, 0)
+        router.bind(f"ipc://{tmp_path}/query")
+        stream.mailbox._losses = LossReporter("local", lambda dealer: dealer.connect(f"ipc://{tmp_path}/query"))
+        stream.send(snapshot("web", 0))
+        stream.mailbox.snapshots("web")
+        stream.send(snapshot("web", 4), snapshot("web", 5))
+        stream.mailbox.snapshots("web")
+        assert router.poll(LIMIT_MS)
+        request = msgpack.unpackb(router.recv_multipart()[-1])
+    assert (request["verb"], request["args"]["lost"]) == ("lost", {"web": 3})

@@ -40,6 +40,7 @@ class Row:
         reason: Why it is in that state.
         hint: What would help, or "".
         paused: Sampling rests.
+        waits: There is no process yet that it could monitor.
         healthy: Snapshots arrive in time, as the service sees it.
         primitive: How accesses are checked.
         newest: Its last snapshot; of contexts that are not shown, one of the last second.
@@ -53,6 +54,7 @@ class Row:
     reason: str = ""
     hint: str = ""
     paused: bool = False
+    waits: bool = False
     healthy: bool = True
     primitive: str = ""
     newest: Snapshot | None = None
@@ -98,6 +100,7 @@ class Contexts:
             row.state, row.primitive = each["state"], each["primitive"]
             row.reason, row.hint = error.get("message") or each["reason"], error.get("hint", "")
             row.paused, row.healthy = each.get("paused", False), each.get("healthy", True)
+            row.waits = each.get("waits", False) and not each.get("targets")
         for name in self.rows.keys() - {each["name"] for each in status["contexts"]}:
             self.rows[name].state = "removed"
 
@@ -108,6 +111,8 @@ class Contexts:
             row.state, row.reason = _STATE_OF[event.event], event.reason
             row.hint = str(event.details.get("hint", ""))
             row.paused = row.paused and row.state == "running"
+        elif event.event in ("paused", "resumed"):
+            row.paused = event.event == "paused"
 
     def condition(self, row: Row) -> str:
         """Say in a word how a context is."""
@@ -115,6 +120,8 @@ class Contexts:
             return _WORDS.get(row.state, row.state) or "unknown"
         if row.paused and not self.gone:
             return "paused"
+        if row.waits and not self.gone:
+            return "waiting"
         silent_s = self.silent_s(row)
         if silent_s is None:
             return "no data"

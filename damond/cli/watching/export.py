@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from damond.cli.picture import target_name
 from damond.cli.watching.view import View
-from damond.cli.words import address, clock, granularity_words
+from damond.cli.words import address, granularity_words
 from damond.report.heatmap import Heatmap
+from damond.report.mappings import Mappings
 from damond.report.scrolling import Grid, Scrolling
 from damond.report.series import Windows
 from damond.units import format_size
@@ -26,6 +27,9 @@ _MIB: Final = 1 << 20
 _INCHES: Final = (11, 7)
 _DPI: Final = 120
 _NR_ADDRS: Final = 256
+_LEAST_HEIGHT: Final = 10
+"""A tenth of the picture has room for the label of an area, however small it is."""
+
 _NOTHING: Final = "0.85"
 """Grey where nothing is known, or monitored."""
 
@@ -38,11 +42,13 @@ class Picture:
         title: What it shows.
         heatmap: Where the accesses were.
         windows: The working sets.
+        mappings: What the target had mapped; None if it is no process, or can't be looked at.
     """
 
     title: str
     heatmap: Heatmap
     windows: Windows
+    mappings: Mappings | None
 
     @property
     def end_ns(self) -> int:
@@ -81,11 +87,12 @@ def png(picture: Picture) -> bytes:
 
     figure = Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
     areas = picture.heatmap.areas
-    heights = [each.nr_cells for each in reversed(areas)]
+    least = sum(each.nr_cells for each in areas) / _LEAST_HEIGHT
+    heights = [max(each.nr_cells, least) for each in areas]
     axes: Any = figure.subplots(
         len(areas) + 1, 1, sharex=True, squeeze=False, height_ratios=[*heights, sum(heights) / 3]
     )[:, 0]
-    images = [_draw_area(axis, picture, -1 - number) for number, axis in enumerate(axes[:-1])]
+    images = [_draw_area(axis, picture, number) for number, axis in enumerate(axes[:-1])]
     figure.colorbar(images[0], ax=axes[:-1].tolist(), label="accessed in % of samples")
     _draw_working_sets(axes[-1], picture)
     figure.suptitle(picture.title)
@@ -95,15 +102,14 @@ def png(picture: Picture) -> bytes:
 
 
 def _draw_area(axis: "Axes", picture: Picture, number: int) -> Any:
-    """Draw one area: addresses upwards, as in any plot."""
+    """Draw one area: addresses downwards, as on the screen."""
     heatmap, area = picture.heatmap, picture.heatmap.areas[number]
     heat = heatmap.heat[:, area.first : area.first + area.nr_cells].T
     known = np.ma.masked_where(np.isnan(heat) | (heat < 0), heat * 100)
     left, right = picture.seconds(heatmap.time_ns[[0, -1]]).tolist()
     image = axis.imshow(
         known,
-        extent=(left, right, 0, area.nr_cells),
-        origin="lower",
+        extent=(left, right, area.nr_cells, 0),
         aspect="auto",
         interpolation="nearest",
         cmap="inferno",
@@ -111,16 +117,18 @@ def _draw_area(axis: "Axes", picture: Picture, number: int) -> Any:
         vmax=100,
     )
     axis.set_facecolor(_NOTHING)
-    axis.set_yticks([0, area.nr_cells], [address(area.start), address(area.end)], family="monospace")
-    axis.set_ylabel(format_size(area.size))
+    name = picture.mappings.name(area.start, area.end) if picture.mappings is not None else ""
+    axis.set_yticks([0], [f"{address(area.start)}\n{format_size(area.size)} {name}"], family="monospace", va="top")
     return image
 
 
 def _draw_working_sets(axis: "Axes", picture: Picture) -> None:
-    axis.plot(picture.seconds(picture.windows.end_ns), picture.windows.accessed / _MIB, linewidth=1)
+    ends = picture.seconds(picture.windows.end_ns)
+    axis.step(ends, picture.windows.accessed / _MIB, where="pre", linewidth=1)
     axis.set_ylim(bottom=0)
     axis.set_ylabel("working set, MiB")
-    axis.set_xlabel(f"seconds before {clock(picture.end_ns)}; grey: no data, or not monitored")
+    end = dt.datetime.fromtimestamp(picture.end_ns // _NSEC_PER_SEC, dt.UTC).astimezone()
+    axis.set_xlabel(f"seconds before {end:%Y-%m-%d %H:%M:%S %Z}; grey: no data, or not monitored")
 
 
 def picture_of(view: View, nr_times: int) -> Picture | None:
@@ -132,10 +140,10 @@ def picture_of(view: View, nr_times: int) -> Picture | None:
     heatmap = Scrolling(shown.recent).draw(grid, nr_times, moment.end_ns)
     if heatmap is None:
         return None
-    title = (
-        f"{shown.name}, {target_name(target.id, target.pid)}, {view.contexts.host}: {format_size(heatmap.drawn_bytes)}"
-    )
-    title += (
-        f" of {format_size(heatmap.total_bytes)}; one check sees a {granularity_words(moment.snapshot.granularity)}"
-    )
-    return Picture(title, heatmap, shown.working_sets.between(int(heatmap.time_ns[0]), moment.end_ns))
+    mappings, host = moment.maps.get(target.id), view.contexts.host
+    part = f"{format_size(heatmap.drawn_bytes)} of {format_size(heatmap.total_bytes)}"
+    part += " monitored" if mappings is None else " mapped"
+    check = f"one check: {granularity_words(moment.snapshot.granularity)}"
+    title = f"{shown.name} on {host}, {target_name(target.id, target.pid)}: {part}; {check}"
+    windows = shown.working_sets.between(int(heatmap.time_ns[0]), moment.end_ns)
+    return Picture(title, heatmap, windows, mappings)

@@ -1,15 +1,21 @@
 """What is to be known of the context that is shown: how it is, and how its numbers came about."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich.text import Text
 
-from damond.cli.picture import flowed, working_set
+from damond.cli.picture import flowed
 from damond.cli.watching.contexts import DELIVERING, Row, hint_of
 from damond.cli.watching.panel import BOLD, WARNING, Panel, style_of
+from damond.cli.watching.shown import Moment
 from damond.cli.watching.view import View
 from damond.cli.words import clock, granularity_words, per_second, percent, share_of
+from damond.core import BudgetUse
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC, format_interval, format_size
+
+_STRETCHED: Final = 1.05
+"""Intervals that are longer than asked for by less are not worth a word."""
 
 
 class Facts(Panel):
@@ -40,7 +46,9 @@ class Facts(Panel):
         if row.state != "running" and row.reason:
             text.append(f" | {row.reason}" if moment is not None else f": {row.reason}")
         elif moment is not None:
-            text.append(f" | {working_set(moment.snapshot, moment.maps)}")
+            accessed, total = moment.memory.accessed_bytes, moment.memory.total_bytes
+            text.append(f" | WSS {format_size(accessed)} of {format_size(total)} {_of(moment)} ")
+            text.append(f"({percent(share_of(accessed, total))})")
         return text
 
     def _facts(self, row: Row) -> list[str]:
@@ -54,7 +62,7 @@ class Facts(Panel):
         return [
             *([f"unknown {percent(share_of(found.unknown, found.checks))}"] if found.unknown else []),
             *([f"overruns {found.overruns}"] if found.overruns else []),
-            f"CPU {100 * share_of(found.cpu_us * NSEC_PER_USEC, span_ns):.1f} %",
+            f"CPU {100 * share_of(found.cpu_us * NSEC_PER_USEC, span_ns):.1f} %{_bound(found.budget)}",
             f"{per_second(found.checks, span_ns):,.0f} checks/s",
             f"{found.nr_regions} regions ({found.min_nr_regions} to {found.max_nr_regions})",
             *([f"missed {row.missed:,}"] if row.missed else []),
@@ -65,3 +73,18 @@ class Facts(Panel):
             *([f"worker restarted {row.restarts} times"] if row.restarts else []),
             *([f"{whole} with what is not mapped"] if whole != mapped else []),
         ]
+
+
+def _of(moment: Moment) -> str:
+    """Say what all of the memory is."""
+    return "mapped" if moment.maps else "monitored"
+
+
+def _bound(budget: BudgetUse | None) -> str:
+    """Say what the budget is, and what it does: the numbers beside it are what is left of those asked for."""
+    if budget is None:
+        return ""
+    bounds = [f"{100 * budget.max_cpu:.3g} % CPU"] if budget.max_cpu is not None else []
+    bounds += [f"{budget.max_checks_per_s:,.0f} checks/s"] if budget.max_checks_per_s is not None else []
+    effect = f", intervals x{budget.stretched:.1f}" if budget.stretched >= _STRETCHED else ""
+    return f" (budget {' and '.join(bounds)}{effect})" if bounds else ""

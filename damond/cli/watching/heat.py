@@ -13,6 +13,7 @@ from damond.cli.picture import gap_words, name_width, target_name
 from damond.cli.watching.panel import DIM, TITLE, Panel
 from damond.cli.watching.view import View
 from damond.cli.words import clock, seconds
+from damond.report.areas import Fold
 from damond.report.heatmap import Heatmap
 from damond.report.scrolling import Grid
 from damond.units import format_size
@@ -24,6 +25,8 @@ _FURNITURE: Final = 3
 """Lines besides cells and folds: title, axis, legend."""
 
 _LINES_PER_AREA: Final = 3
+_ROOM_FOR_FOLDS: Final = 10
+_NOTHING: Final = Fold(0)
 _TICK_CELLS: Final = 10
 """Columns between two labels of the time axis."""
 
@@ -53,7 +56,7 @@ class Heat(Panel):
             nr_addrs, max_areas = max(room - self._nr_folds, 1), max(room // _LINES_PER_AREA, 1)
             grid = Grid(target.id, nr_addrs, view.column_ns, max_areas, everything=view.everything, zoom=view.zoom)
             found = view.shown.scrolling.draw(grid, columns, moment.end_ns)
-            nr_folds = 0 if found is None else sum(fold.size > 0 for fold in found.folds)
+            nr_folds = 0 if found is None else len(_folds(found, room))
             if nr_folds == self._nr_folds:
                 break
             self._nr_folds = nr_folds
@@ -68,13 +71,13 @@ class Heat(Panel):
         mappings = moment.maps.get(heatmap.target_id)
         names = name_width(width) if moment.maps else 0
         labels = Labels(margin(self.view, width), names, mappings)
-        yield self._title(heatmap, of_all="monitored" if mappings is None else "mapped")
-        body = self._body(heatmap, labels)
+        yield self._title(heatmap, "monitored" if mappings is None else "mapped", width)
+        body = self._body(heatmap, labels, height - _FURNITURE)
         yield from itertools.islice(body, height - _FURNITURE)
         yield _axis(heatmap, labels, moment.end_ns)
-        yield from self._legend(heatmap, labels)
+        yield from self._legend(heatmap, labels, width)
 
-    def _title(self, heatmap: Heatmap, of_all: str) -> Text:
+    def _title(self, heatmap: Heatmap, of_all: str, width: int) -> Text:
         view, moment = self.view, self.view.moment
         targets = moment.memory.targets if moment is not None else ()
         pid = next((each.pid for each in targets if each.id == heatmap.target_id), None)
@@ -83,23 +86,42 @@ class Heat(Panel):
         part = "zoomed to" if view.zoom else "all" if view.everything else "hottest"
         drawn, total = format_size(heatmap.drawn_bytes), format_size(heatmap.total_bytes)
         share = f"all {total}" if heatmap.drawn_bytes == heatmap.total_bytes else f"{part} {drawn} of {total}"
-        return Text(f"HEAT MAP {which}: {share} {of_all}", TITLE)
+        words = f"HEAT MAP {which}: {share}"
+        return Text(f"{words} {of_all}" if len(words) + 1 + len(of_all) <= width else words, TITLE)
 
-    def _body(self, heatmap: Heatmap, labels: Labels) -> Iterator[Text]:
-        for area, fold in zip(heatmap.areas, heatmap.folds, strict=False):
-            yield from fold_line(fold, labels)
+    def _body(self, heatmap: Heatmap, labels: Labels, room: int) -> Iterator[Text]:
+        folds = _folds(heatmap, room)
+        for number, area in enumerate(heatmap.areas):
+            yield from fold_line(folds.get(number, _NOTHING), labels)
             yield from area_lines(heatmap, area, labels, colours=self.view.colours)
-        yield from fold_line(heatmap.folds[-1], labels)
+        yield from fold_line(folds.get(len(heatmap.areas), _NOTHING), labels)
 
-    def _legend(self, heatmap: Heatmap, labels: Labels) -> Iterator[Text]:
+    def _legend(self, heatmap: Heatmap, labels: Labels, width: int) -> Iterator[Text]:
+        """Explain scale and cells in one line; what has no room is in the help."""
         sz_cell = sum(area.size for area in heatmap.areas) / heatmap.heat.shape[1]
-        line = Text("rate 0 [").append_text(ramp.scale(colours=self.view.colours)).append("] 100 %")
-        line.append(f"  cell {seconds(self.view.column_ns)} x {format_size(sz_cell)}")
-        if np.isnan(heatmap.heat).any():
-            line.append(f"  {ramp.NOT_MONITORED} {gap_words(labels.mappings)}")
+        notes = [f"  cell {seconds(self.view.column_ns)} x {format_size(sz_cell)}"]
         if (heatmap.heat < 0).any():
-            line.append(f"  {ramp.NO_DATA} no data")
+            notes.append(f"  {ramp.NO_DATA} no data")
+        if np.isnan(heatmap.heat).any():
+            notes.append(f"  {ramp.NOT_MONITORED} {gap_words(labels.mappings)}")
+        scale = ramp.scale(colours=self.view.colours)
+        long = Text("rate 0 [").append_text(scale).append("] 100 %")
+        fits = long.cell_len + sum(map(len, notes)) <= width
+        line = long if fits else Text("0[").append_text(scale).append("]100 %")
+        for note in notes:
+            if line.cell_len + len(note) <= width:
+                line.append(note)
         yield line
+
+
+def _folds(heatmap: Heatmap, room: int) -> dict[int, Fold]:
+    """List the folds that have a line: in a low panel those between areas only, that nothing looks like neighbours."""
+    last = len(heatmap.folds) - 1
+    return {
+        number: fold
+        for number, fold in enumerate(heatmap.folds)
+        if fold.size and (room >= _ROOM_FOR_FOLDS or 0 < number < last)
+    }
 
 
 def _axis(heatmap: Heatmap, labels: Labels, end_ns: int) -> Text:

@@ -2,7 +2,6 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -11,10 +10,8 @@ from damond.cli.watching.asking import ASK_EVERY_S, MAX_TIME_SHARE, Asking
 from damond.cli.watching.contexts import STALE_S, Contexts
 from damond.cli.watching.shown import Shown
 from damond.cli.watching.view import View
-from damond.client import check_reachable
+from damond.client import subscribe
 from damond.errors import DamondError
-from damond.stream.endpoints import Endpoints
-from damond.stream.mailbox import Mailbox
 
 _MAX_REMEMBERED: Final = 8
 """Contexts of which the past is kept after another one is shown: up to 24 MiB each, usually a tenth of that."""
@@ -25,7 +22,6 @@ class Reading:
 
     Args:
         directory: Its runtime directory.
-        now: A clock. Seconds.
 
     Attributes:
         contexts: All that is known of its contexts.
@@ -34,15 +30,12 @@ class Reading:
         UnreachableError: Nobody serves there.
     """
 
-    def __init__(self, directory: Path, *, now: Callable[[], float] = time.monotonic) -> None:
-        endpoints = Endpoints(directory)
-        check_reachable(endpoints.path("stream"))
-        self._now = now
+    def __init__(self, directory: Path) -> None:
         self._asking = Asking(directory)
-        self._mailbox = Mailbox(endpoints.stream, now=now)
+        self._mailbox = subscribe(runtime_dir=directory).mailbox()
         self._remembered: OrderedDict[str, Shown] = OrderedDict()
-        self._last_message_s = now()
-        self.contexts = Contexts(self._mailbox.arrived_s, now)
+        self._last_message_s = time.monotonic()
+        self.contexts = Contexts(self._mailbox.arrived_s)
 
     @property
     def unreadable(self) -> int:
@@ -69,7 +62,7 @@ class Reading:
     def collect(self, shown: Shown | None) -> None:
         """Take what has come over the stream; of the context that is shown, work it in."""
         if self._mailbox.collect():
-            self._last_message_s = self._now()
+            self._last_message_s = time.monotonic()
         for event in self._mailbox.events():
             self.contexts.take_event(event)
         if shown is None:
@@ -89,18 +82,18 @@ class Reading:
 
     async def ask(self, shown: Shown | None) -> float:
         """Ask how all contexts are; return the time after which to ask again. Seconds."""
-        begin_s = self._now()
+        begin_s = time.monotonic()
         try:
             status = await self._asking.status()
         except DamondError:
-            self.contexts.gone = self._now() - self._last_message_s > STALE_S
+            self.contexts.gone = time.monotonic() - self._last_message_s > STALE_S
             return ASK_EVERY_S
         self.contexts.take_status(status)
         for name in [each.name for each in self.contexts.rows.values() if each.state == "removed"]:
             if shown is None or name != shown.name:
                 del self.contexts.rows[name]
                 self._mailbox.forget(name)
-        return max(ASK_EVERY_S, (self._now() - begin_s) / MAX_TIME_SHARE)
+        return max(ASK_EVERY_S, (time.monotonic() - begin_s) / MAX_TIME_SHARE)
 
     def first(self, wanted: str | None) -> str | None:
         """Choose what to show first: what is wanted, else the first that runs, else the first."""

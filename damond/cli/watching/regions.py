@@ -18,7 +18,8 @@ from damond.core import AddrRange, TargetSnapshot
 from damond.report.mappings import Mappings
 from damond.units import format_size
 
-_ADDRESS, _SIZE, _PERCENT, _AGE, _LEAST_NAME, _MAX_BAR = 12, 8, 5, 7, 8, 24
+_ADDRESS, _SIZE, _PERCENT, _AGE, _SAMPLES, _LEAST_NAME, _MAX_BAR = 12, 8, 5, 7, 7, 8, 24
+_MANY: Final = 10**6
 _BETWEEN: Final = 1
 _AT_CURSOR: Final = Style(bold=True, reverse=True)
 
@@ -27,6 +28,7 @@ _ORDERS: Final[Mapping[str, Callable[[TargetSnapshot], tuple[NDArray[np.generic]
     "access rate": lambda target: (-target.size.astype(float), -target.nr_accesses.astype(float)),
     "size": lambda target: (target.start, -target.size.astype(float)),
     "age": lambda target: (target.start, -target.age.astype(float)),
+    "samples": lambda target: (target.start, -target.nr_samples.astype(float)),
     "address": lambda target: (target.start,),
 }
 
@@ -35,15 +37,13 @@ _ORDERS: Final[Mapping[str, Callable[[TargetSnapshot], tuple[NDArray[np.generic]
 class _Widths:
     """Characters of the columns that need not be there."""
 
-    bar: int
     name: int
+    samples: int
+    bar: int
 
 
 class Regions(Rolling):
-    """A row per region.
-
-    A further fact about each region (how many checks are behind its rate, say) is one more column here.
-    """
+    """A row per region: where and how large it is, its rate and age, and how many samples stand behind that."""
 
     def __init__(self, view: View) -> None:
         super().__init__(view, tuple(_ORDERS), "regions")
@@ -67,7 +67,7 @@ class Regions(Rolling):
         moment, target = self.view.moment, self.view.target
         if moment is None or target is None:
             return
-        widths = _fit(width, names=bool(moment.maps))
+        widths = _fit(width, names=bool(moment.maps), samples=bool(target.nr_samples.any()))
         yield _head(widths)
         order, mappings = self._order(target), moment.maps.get(target.id)
         for number in self.window(height - 2):
@@ -85,24 +85,34 @@ class Regions(Rolling):
         assert moment is not None  # noqa: S101 - lines() has looked
         start, size = int(target.start[row]), int(target.size[row])
         heat = min(int(target.nr_accesses[row]) / max(moment.snapshot.max_nr_accesses, 1), 1.0)
-        text = Text(f"{address(start)} {format_size(size):>{_SIZE}} {percent(heat):>{_PERCENT}} ")
+        unseen = target.nr_samples.any() and not target.nr_samples[row]
+        rate = "?" if unseen else percent(heat)
+        text = Text(f"{address(start)} {format_size(size):>{_SIZE}} {rate:>{_PERCENT}} ")
         text.append(f"{short_interval(int(target.age[row]) * moment.snapshot.aggr_us):>{_AGE}}")
         if widths.name:
             name = mappings.name(start, start + size) if mappings is not None else ""
             text.append(f" {shortened(name, widths.name):<{widths.name}}")
+        if widths.samples:
+            text.append(f" {_count(int(target.nr_samples[row])):>{_SAMPLES}}")
         return text.append(" ").append_text(bar(heat, widths.bar, colours=self.view.colours)) if widths.bar else text
 
 
-def _fit(width: int, *, names: bool) -> _Widths:
-    """Give what is left to names, then to bars."""
+def _fit(width: int, *, names: bool, samples: bool) -> _Widths:
+    """Give what is left to names, then to samples, then to bars."""
     left = width - (_ADDRESS + _SIZE + _PERCENT + _AGE + 3 * _BETWEEN)
     name = min(left - _BETWEEN, 24) if names and left > _LEAST_NAME else 0
     left -= name + _BETWEEN if name else 0
-    return _Widths(min(left - _BETWEEN, _MAX_BAR) if left > _LEAST_NAME else 0, name)
+    counts = _SAMPLES if samples and left > _SAMPLES else 0
+    left -= counts + _BETWEEN if counts else 0
+    return _Widths(name, counts, min(left - _BETWEEN, _MAX_BAR) if left > _LEAST_NAME else 0)
 
 
 def _head(widths: _Widths) -> Text:
     text = f"{'address':<{_ADDRESS}} {'size':>{_SIZE}} {'rate':>{_PERCENT}} {'age':>{_AGE}}"
-    if widths.name:
-        text += f" {'mapping':<{widths.name}}"
-    return Text(text, DIM)
+    text += f" {'mapping':<{widths.name}}" if widths.name else ""
+    return Text(text + (f" {'samples':>{_SAMPLES}}" if widths.samples else ""), DIM)
+
+
+def _count(number: int) -> str:
+    """Write a number of samples in seven characters."""
+    return f"{number:,}" if number < _MANY else f"{number / _MANY:,.4g}M"

@@ -16,6 +16,9 @@ from damond.units import format_size
 
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
+_LONG_NS: Final = 10 * 10**9
+"""Spans from here on are told in whole seconds."""
+
 _PERCENTILES: Final = (50, 95)
 
 
@@ -40,7 +43,7 @@ class WorkingSet(Panel):
         most, known_ns = int(windows.accessed.max()), int(windows.end_ns[-1] - windows.start_ns[0])
         numbers = {"now": int(windows.accessed[-1]), "p50": p50, "p95": p95}
         words = ", ".join(f"{name} {format_size(value)}" for name, value in numbers.items())
-        yield Text(f"WSS {words} in {seconds(round(known_ns, -8))}", TITLE)
+        yield Text(f"WSS {words} in {seconds(round(known_ns, -9 if known_ns > _LONG_NS else -8))}", TITLE)
         yield from self._bars(windows.means(edges_ns) / max(most, 1), most, left, height - 1)
 
     def _bars(self, shares: Floats, most: int, left: int, nr_lines: int) -> Iterator[Text]:

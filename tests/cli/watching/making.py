@@ -19,7 +19,8 @@ Region = tuple[int, int, int, int]
 def target(regions: Sequence[Region], target_id: int = 0, pid: int | None = None) -> TargetSnapshot:
     start, end, nr_accesses, age = (np.array(column, np.uint64) for column in zip(*regions, strict=True))
     columns = (start * np.uint64(MIB), (end - start) * np.uint64(MIB))
-    return TargetSnapshot(target_id, pid, *columns, nr_accesses.astype(np.uint32), age.astype(np.uint32))
+    counts = (each.astype(np.uint32) for each in (nr_accesses, age, 20 * (age + np.uint64(1))))
+    return TargetSnapshot(target_id, pid, *columns, *counts)
 
 
 def snapshot(

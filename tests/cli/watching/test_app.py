@@ -25,6 +25,7 @@ MOVER = """
 primitive = "synthetic"
 sample_interval = "10ms"
 aggr_interval = "100ms"
+max_cpu = "off"
 max_nr_regions = 40
 [context.mover.options]
 size = "64MiB"
@@ -32,8 +33,16 @@ tracks = [{ start = 0, size = "16MiB", move = "hop", move_period = "12s" }]
 """
 
 
+PACE = """
+sample_interval = "20ms"
+aggr_interval = "100ms"
+max_cpu = "off"
+"""
+"""Windows of a tenth of a second whatever the machine has to do: without, a budget would make them longer."""
+
+
 def synthetic(*names: str) -> str:
-    return "".join(f'[context.{name}]\nprimitive = "synthetic"\nsample_interval = "20ms"\n' for name in names)
+    return "".join(f'[context.{name}]\nprimitive = "synthetic"\n{PACE}' for name in names)
 
 
 @pytest.fixture(scope="module")

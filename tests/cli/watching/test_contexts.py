@@ -58,10 +58,20 @@ def test_what_the_service_says(world: World) -> None:
         ({}, STALE_S + 0.4, "stale"),
         ({"healthy": False}, 0.1, "late"),
         ({"paused": True}, 60.0, "paused"),
+        ({"waits": True}, 60.0, "waiting"),
         ({"state": "backoff"}, 0.1, "restarting"),
         ({"state": "something new"}, 0.1, "something new"),
     ],
-    ids=["running", "three windows may pass", "stale", "late", "paused is not stale", "back-off", "unknown state"],
+    ids=[
+        "running",
+        "three windows may pass",
+        "stale",
+        "late",
+        "paused is not stale",
+        "nobody to watch",
+        "back-off",
+        "unknown state",
+    ],
 )
 def test_conditions(world: World, change: dict[str, Any], silent_s: float, condition: str) -> None:
     """A context is judged by its own windows, of a tenth of a second here."""
@@ -95,6 +105,8 @@ def test_long_windows_take_long() -> None:
         ("stopping", "stopping"),
         ("stopped", "stopped"),
         ("failed", "failed"),
+        ("paused", "paused"),
+        ("resumed", "running"),
         ("attrs_changed", "running"),
     ],
 )
@@ -104,7 +116,8 @@ def test_events_come_earlier_than_answers(world: World, event: str, condition: s
     world.contexts.take_event(Event(context="web", time_ns=0, event=event, reason="why", details={"hint": "do"}))
     assert world.condition("web") == condition
     row = world.contexts.rows["web"]
-    assert (row.reason, row.hint) == (("", "") if event == "attrs_changed" else ("why", "do"))
+    changes_state = event not in ("attrs_changed", "paused", "resumed")
+    assert (row.reason, row.hint) == (("why", "do") if changes_state else ("", ""))
 
 
 def test_a_context_that_is_new(world: World) -> None:
