@@ -100,8 +100,14 @@ def _is_fake(window: list[_Row]) -> bool:
 
 
 def _window(rows: list[_Row]) -> Window:
-    start, end = (np.array([getattr(row, name) for row in rows], np.uint64) for name in ("start", "end"))
-    nr_accesses, age = (np.array([getattr(row, name) for row in rows], np.float64) for name in ("nr_accesses", "age"))
-    percent = np.full(len(rows), np.nan)
     end_ns = rows[-1].time_ns
-    return Window(end_ns, end_ns, start, end, nr_accesses, percent, age, rows[0].sample_us)
+    return Window(
+        end_ns,
+        end_ns,
+        np.array([row.start for row in rows], np.uint64),
+        np.array([row.end for row in rows], np.uint64),
+        np.array([row.nr_accesses for row in rows], np.float64),
+        np.full(len(rows), np.nan),
+        np.array([row.age for row in rows], np.float64),
+        rows[0].sample_us,
+    )
