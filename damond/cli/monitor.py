@@ -1,7 +1,9 @@
 """``damond monitor``: watch a program, a process or the whole machine, live."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -9,10 +11,16 @@ from damond.cli import options, output
 from damond.cli.live import can_draw
 from damond.cli.monitoring import Monitoring
 from damond.cli.program import Program
+from damond.core import Attrs
 from damond.core.context import check_name
 from damond.errors import DamondError, UsageError
 from damond.plugin import Registry
+from damond.service.pace import DEFAULT_GOAL
 from damond.service.spec import ContextSpec, TargetSpec
+from damond.units import USEC_PER_SEC, Usec
+
+_LONGEST_US: Final = USEC_PER_SEC
+"""Aggregations are tuned to no longer than this, unless another length is asked for."""
 
 
 class _MonitorCommand(click.Command):
@@ -36,6 +44,13 @@ class _MonitorCommand(click.Command):
 @click.option("--aggr", type=options.Interval(), help="Aggregation interval, e.g. 100ms.")
 @click.option("--update", type=options.Interval(), help="How often to look at the mappings, e.g. 1s.")
 @click.option("--regions", type=options.RegionsRange(), help="Number of regions, e.g. 10:1000.")
+@click.option(
+    "--autotune",
+    type=options.Autotune(),
+    metavar="LONGEST|off",
+    help="Tune the intervals, for a picture at least that often.  [default: 1s; off with --sample or --aggr]",
+)
+@click.option("--max-cpu", type=options.Percent(), help="CPU time it may use, e.g. 2% of one CPU.  [default: no bound]")
 @click.option("--for", "span", type=options.Interval(), help="Stop after this long, e.g. 20s.")
 @click.option("--whole", is_flag=True, help="Draw all addresses in the heat map at the end, not just the hottest.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per snapshot, a line each.")
@@ -49,6 +64,8 @@ def command(
     aggr: int | None,
     update: int | None,
     regions: tuple[int, int] | None,
+    autotune: int | None,
+    max_cpu: float | None,
     span: int | None,
     *,
     whole: bool,
@@ -75,11 +92,31 @@ def command(
             options=dict(given),
             attrs={name: value for name, value in attrs.items() if value is not None},
             targets=tuple(TargetSpec(each) for each in dict.fromkeys(targets)),
+            intervals_goal=_goal(autotune, sample, aggr),
+            max_cpu=max_cpu,
+            initial_nr_regions=(attrs["max_nr_regions"] or Attrs().max_nr_regions) // 2,
+            strict_min_nr_regions=True,
         )
         title = f"{' '.join(line)} (pid {program.pid})" if line else ""
         title = title or ", ".join(f"pid {pid}" for pid in pids) or primitive
         Monitoring(spec, title, as_json=as_json, span_us=span, whole=whole).run(registry)
     return program.status
+
+
+def _goal(longest_us: int | None, sample: int | None, aggr: int | None) -> dict[str, int] | None:
+    """Say what the intervals are tuned to.
+
+    A person waits for the picture: however little is accessed, it is renewed every second. (The service, which nobody
+    waits for, goes on to intervals that cost next to nothing.) Intervals that were asked for are kept.
+    """
+    if longest_us is None:
+        longest_us = 0 if sample or aggr else _LONGEST_US
+    if not longest_us:
+        return None
+    least = DEFAULT_GOAL.min_sample_us if sample is None else min(sample, DEFAULT_GOAL.min_sample_us)
+    asked = Attrs(sample_interval=Usec(sample or least), aggr_interval=Usec(max(aggr or 20 * (sample or least), 1)))
+    most = max(longest_us // asked.samples_per_aggr, sample or least)
+    return asdict(replace(DEFAULT_GOAL, min_sample_us=least, max_sample_us=most))
 
 
 def _name(line: Sequence[str]) -> str:

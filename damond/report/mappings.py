@@ -56,7 +56,7 @@ class Mappings:
         return len(self.start)
 
     def cut(self, target: TargetSnapshot) -> TargetSnapshot:
-        """Leave of each region what is mapped: none, one or several pieces, with the region's counts.
+        """Leave of each region what is mapped: none, one or several pieces, with its counts and their share of samples.
 
         A sample that hit a hole found no access, so what is left of a region with holes looks colder than it is.
         """
@@ -68,7 +68,15 @@ class Mappings:
         piece = np.arange(len(region)) - np.repeat(np.cumsum(nr_pieces) - nr_pieces - first, nr_pieces)
         left = np.maximum(target.start[region], start[piece])
         size = np.minimum(region_end[region], end[piece]) - left
-        return replace(target, start=left, size=size, nr_accesses=target.nr_accesses[region], age=target.age[region])
+        share = size / target.size[region]
+        return replace(
+            target,
+            start=left,
+            size=size,
+            nr_accesses=target.nr_accesses[region],
+            age=target.age[region],
+            nr_samples=(target.nr_samples[region] * share).astype(np.uint32),
+        )
 
     def name(self, start: int, end: int) -> str:
         """Name what is in a range: "" is nothing, ``libc.so.6`` half of it or more, ``libc.so.6 +7`` less."""

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from damond.cli.monitor import _goal
 from damond.core import Snapshot
 
 DAMOND = [sys.executable, "-m", "damond"]
@@ -58,6 +59,38 @@ def test_attributes() -> None:
     assert [row[key] for key in ("sample_us", "aggr_us", "update_us")] == [10_000, 200_000, 1_000_000]
     assert (row["min_nr_regions"], row["max_nr_regions"], row["max_nr_accesses"]) == (20, 80, 20)
     assert sum(row["targets"][0]["size"]) == 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("longest_us", "sample", "aggr", "bounds"),
+    [
+        pytest.param(None, None, None, (5_000, 50_000), id="a second by default"),
+        pytest.param(400_000, None, None, (5_000, 20_000), id="as asked"),
+        pytest.param(0, None, None, None, id="off"),
+        pytest.param(None, 5_000, None, None, id="a sampling interval was asked for"),
+        pytest.param(None, None, 150_000, None, id="an aggregation interval was asked for"),
+        pytest.param(300_000, 5_000, 50_000, (5_000, 30_000), id="both"),
+        pytest.param(1_000_000, 1_000, None, (1_000, 50_000), id="faster than usual"),
+        pytest.param(1_000_000, 200_000, None, (5_000, 200_000), id="slower than the longest"),
+    ],
+)
+def test_goal(longest_us: int | None, sample: int | None, aggr: int | None, bounds: tuple[int, int] | None) -> None:
+    """Intervals are tuned for a picture that somebody waits for, unless they were asked for."""
+    goal = _goal(longest_us, sample, aggr)
+    assert (goal and (goal["min_sample_us"], goal["max_sample_us"])) == bounds
+
+
+def test_autotune_and_budget() -> None:
+    """Both reach the worker: intervals leave 5 ms, and the budget is told in every snapshot."""
+    done = damond(*SYNTHETIC, "--json", "--autotune", "1s", "--max-cpu", "2%", "-O", "size=64GiB")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(row["budget"]["max_cpu"] == 0.02 for row in rows)
+    assert any(row["sample_us"] > 5_000 for row in rows)
+    done = damond(*SYNTHETIC, "--autotune", "never")
+    assert (done.returncode, "is not an interval" in done.stderr) == (64, True)
+    done = damond(*SYNTHETIC, "--max-cpu", "2")
+    assert (done.returncode, "percent sign" in done.stderr) == (64, True)
 
 
 @pytest.mark.parametrize("output", [["--json"], []], ids=["json", "plain"])
