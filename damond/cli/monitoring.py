@@ -116,7 +116,7 @@ class Monitoring:
                 show(message)
             elif isinstance(message, wire.Event) and message.event == "failed":
                 return from_code(message.details["code"], message.reason, message.details["hint"])
-            elif isinstance(message, wire.Event) and message.event == "attrs_changed":
+            elif isinstance(message, wire.Event) and message.event == "attrs_changed" and message.reason != "paced":
                 self._notes.add_changes(message)
         return None
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from damond.errors import DamondError
-from damond.units import parse_interval, parse_size
+from damond.units import parse_interval, parse_percent, parse_size
 
 PID_MAX: Final = 2**22
 """PID_MAX_LIMIT of 64-bit machines (include/linux/threads.h, Linux 6.12)."""
@@ -51,6 +51,36 @@ class Size(click.ParamType[int]):
             return parse_size(value)
         except DamondError as error:
             self.fail(str(error), param, ctx)
+
+
+class Autotune(click.ParamType[int]):
+    """The longest aggregation that tuning may come to, or ``off``: 0. Microseconds in the program."""
+
+    name = "interval"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the text."""
+        if value == "off":
+            return 0
+        return Interval().convert(value, param, ctx)
+
+
+class Percent(click.ParamType[float]):
+    """A share with its sign; 0.01 is 1 %."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse the text."""
+        if isinstance(value, float):
+            return value
+        try:
+            share = parse_percent(value)
+        except DamondError as error:
+            self.fail(str(error), param, ctx)
+        if not share:
+            self.fail(f"{value!r} is nothing at all", param, ctx)
+        return share
 
 
 class RegionsRange(click.ParamType[tuple[int, int]]):

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
@@ -24,6 +26,9 @@ _SIZE_WIDTH: Final = 8
 _PERCENT_WIDTH: Final = 5
 _AGE_WIDTH: Final = 7
 _SPACES: Final = 4
+_HELD_BACK: Final = 1.1
+"""From here on it is worth saying that a budget makes intervals longer."""
+
 _MIN_LINES: Final = 3
 """Lines that one target needs at least, its headline included."""
 
@@ -75,8 +80,9 @@ class LivePicture:
             yield line
 
     def _body(self, width: int, nr_lines: int, *, colours: bool) -> Iterator[Text]:
+        memory = cut(self.snapshot, self.maps)
         targets = sorted(
-            (each for each in cut(self.snapshot, self.maps).targets if len(each.start)),
+            (each for each in memory.targets if len(each.start)),
             key=lambda each: -float((each.size.astype(float) * each.nr_accesses).sum()),
         )
         if not targets:
@@ -86,19 +92,27 @@ class LivePicture:
         free = nr_lines - (len(targets) > len(shown))
         for index, target in enumerate(shown):
             share = free // (len(shown) - index)
-            lines = list(self._target(target, width, share, headline=len(targets) > 1, colours=colours))
+            unseen = unseen_regions(memory, target)
+            lines = list(self._target(target, unseen, width, share, headline=len(targets) > 1, colours=colours))
             free -= len(lines)
             yield from lines
         if len(targets) > len(shown):
             yield Text(f"{len(targets) - len(shown)} more targets, less accessed", DIM)
 
     def _target(
-        self, target: TargetSnapshot, width: int, nr_lines: int, *, headline: bool, colours: bool
+        self,
+        target: TargetSnapshot,
+        unseen: NDArray[np.bool_] | None,
+        width: int,
+        nr_lines: int,
+        *,
+        headline: bool,
+        colours: bool,
     ) -> Iterator[Text]:
         if headline:
             yield Text(f"{target_name(target.id, target.pid)}: {format_size(int(target.size.sum()))}", BOLD)
         mappings = self.maps.get(target.id)
-        for row in group(target, self.snapshot.max_nr_accesses, max(nr_lines - headline, 1)):
+        for row in group(target, self.snapshot.max_nr_accesses, max(nr_lines - headline, 1), unseen):
             label = Text(f"{address(row.start):<{_ADDRESS_WIDTH}} {format_size(row.size):>{_SIZE_WIDTH}} ")
             if names := name_width(width) if self.maps else 0:
                 name = mappings.name(row.start, row.end) if mappings is not None else ""
@@ -128,7 +142,9 @@ def _columns_head(width: int, names: int) -> Text:
 def _row(text: Text, row: Row, aggr_us: int, width: int, *, colours: bool) -> Text:
     nr_cells = max(width - len(text) - _PERCENT_WIDTH - _AGE_WIDTH - _SPACES // 2, 1)
     text.append_text(bar(row.heat, nr_cells, colours=colours))
-    text.append(f" {percent(row.heat):>{_PERCENT_WIDTH}}")
+    # Nothing found is not nothing there, as long as too little has been looked at.
+    heat = f"{percent(row.heat)}{'?' if row.unseen and not row.heat else ''}"
+    text.append(f" {heat:>{_PERCENT_WIDTH}}")
     return text.append(f" {short_interval(row.age * aggr_us):>{_AGE_WIDTH}}")
 
 
@@ -171,9 +187,42 @@ def facts(snapshot: Snapshot, maps: MapsByTarget) -> list[str]:
         f"{snapshot.nr_regions} regions ({snapshot.min_nr_regions} to {snapshot.max_nr_regions})",
         f"{per_second(snapshot.checks, span_ns):,.0f} checks/s",
         f"CPU {share_of(snapshot.cpu_us * NSEC_PER_USEC, span_ns):.1%}".replace("%", " %"),
+        *budget_words(snapshot),
+        *confidence_words(snapshot, maps),
         *([f"{snapshot.overruns} overruns"] if snapshot.overruns else []),
         *([f"unknown {percent(share_of(snapshot.unknown, snapshot.checks))}"] if snapshot.unknown else []),
     ]
+
+
+def unseen_regions(snapshot: Snapshot, target: TargetSnapshot) -> NDArray[np.bool_] | None:
+    """Say which regions show no access without being known to be cold; None where the writer did not say."""
+    if not target.nr_samples.any():
+        return None
+    unseen: NDArray[np.bool_] = (target.nr_accesses == 0) & ~snapshot.cold(target)
+    return unseen
+
+
+def budget_words(snapshot: Snapshot) -> list[str]:
+    """Say what the budget is, if it holds the context back."""
+    used = snapshot.budget
+    if used is None or (used.stretched < _HELD_BACK and used.max_nr_regions >= snapshot.max_nr_regions):
+        return []
+    bounds = [] if used.max_cpu is None else [f"{100 * used.max_cpu:.2g} % of a CPU"]
+    bounds += [] if used.max_checks_per_s is None else [f"{used.max_checks_per_s:,.0f} checks/s"]
+    held = f", intervals {used.stretched:.3g} times longer" if used.stretched >= _HELD_BACK else ""
+    held += f", {used.max_nr_regions} regions at most" if used.max_nr_regions < snapshot.max_nr_regions else ""
+    return [f"budget {' and '.join(bounds)}{held}"]
+
+
+def confidence_words(snapshot: Snapshot, maps: MapsByTarget) -> list[str]:
+    """Say how much is not known to be cold yet, and from which size on a hot area would have been seen."""
+    memory = cut(snapshot, maps)
+    words = []
+    if memory.unseen_bytes and any(target.nr_samples.any() for target in memory.targets):
+        words.append(f"cold {format_size(memory.cold_bytes)}, unseen (?) {format_size(memory.unseen_bytes)}")
+    if snapshot.sampled_bytes and snapshot.smallest_found_bytes is not None:
+        words.append(f"finds hot areas of {format_size(snapshot.smallest_found_bytes)} in a minute")
+    return words
 
 
 def flowed(words: Sequence[str], width: int) -> list[Text]:

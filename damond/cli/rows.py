@@ -27,6 +27,7 @@ class Row:
         age: Aggregations for which it has been about the same.
         nr_regions: How many regions it stands for.
         gap_after: Bytes of the gap between this row and the next, if that is shown; else 0.
+        unseen: No access was found in it, and of most of it not enough is known to call it cold.
     """
 
     start: int
@@ -36,12 +37,21 @@ class Row:
     age: float
     nr_regions: int
     gap_after: int
+    unseen: bool = False
 
 
-def group(target: TargetSnapshot, max_nr_accesses: int, nr_lines: int) -> list[Row]:
+def group(
+    target: TargetSnapshot, max_nr_accesses: int, nr_lines: int, unseen: NDArray[np.bool_] | None = None
+) -> list[Row]:
     """Make rows that fit into so many lines, a gap that is shown being one line more.
 
     The widest gaps and the greatest contrasts of heat stay boundaries.
+
+    Args:
+        target: Its regions.
+        max_nr_accesses: Samples of the window.
+        nr_lines: Lines that there are.
+        unseen: Which regions are unseen; None where nothing is known about that.
     """
     if not len(target.start):
         return []
@@ -52,6 +62,7 @@ def group(target: TargetSnapshot, max_nr_accesses: int, nr_lines: int) -> list[R
     first = np.concatenate([[0], last[:-1] + 1]).astype(np.intp)
     size = np.add.reduceat(target.size, first)
     weight = target.size.astype(np.float64)
+    unseen = np.zeros(len(heat), bool) if unseen is None else unseen
     columns = (
         target.start[first],
         (target.start + target.size)[last],
@@ -60,6 +71,7 @@ def group(target: TargetSnapshot, max_nr_accesses: int, nr_lines: int) -> list[R
         np.add.reduceat(target.age * weight, first) / size,
         last - first + 1,
         gap[last],
+        2 * np.add.reduceat(np.where(unseen, weight, 0.0), first) > np.add.reduceat(weight, first),
     )
     return [Row(*each) for each in zip(*(column.tolist() for column in columns), strict=True)]
 

@@ -1,7 +1,7 @@
 """``damond status``: show what the running service monitors."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,13 @@ from damond.cli.table import Column
 from damond.cli.troubles import troubles
 from damond.client import Client
 from damond.errors import UnknownNameError
-from damond.units import NSEC_PER_USEC, format_size
+from damond.units import NSEC_PER_USEC, format_interval, format_size
+
+_HELD_BACK: Final = 2.0
+"""A budget that makes intervals this many times longer is told."""
+
+_WORTH_A_WORD: Final = 1000
+"""Hot areas that may be missed are told where they could be more than a thousandth of the memory."""
 
 _STATE_STYLES: Final = {
     "running": "green",
@@ -32,6 +38,7 @@ _COLUMNS: Final = (
     Column("regions", right=True, rank=4),
     Column("working set", right=True),
     Column("CPU", right=True),
+    Column("finds", right=True, rank=6),
     Column("RSS", right=True, rank=2),
     Column("pid", right=True, rank=5),
 )
@@ -78,6 +85,11 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         f"{len(contexts)} contexts run; stream {status['stream']}",
         soft_wrap=wraps,
     )
+    budget = status["budget"]
+    if budget["max_cpu"] is not None:
+        own = _percent(budget["own_cpu"])
+        words = f"budget {_percent(budget['max_cpu'])} of one CPU for all; supervisor and launcher use {own}"
+        console.print(words, soft_wrap=wraps, style="dim")
     for role, process in status["processes"].items():
         if process:
             console.print(f"{role} runs as {_identity(process)}", soft_wrap=wraps, style="dim")
@@ -117,7 +129,9 @@ def _row(each: Mapping[str, Any]) -> dict[str, str]:
     if each["state"] == "running" and newest:
         row["regions"] = str(newest["nr_regions"])
         row["working set"] = f"{format_size(newest['accessed_bytes'])} of {format_size(newest['total_bytes'])}"
-        row["CPU"] = f"{100 * newest['cpu_fraction']:.1f} %"
+        row["CPU"] = f"{100 * newest['cpu_fraction']:.2g} %"
+        if newest["smallest_found_bytes"] is not None:
+            row["finds"] = format_size(newest["smallest_found_bytes"])
     if process:
         row["RSS"], row["pid"] = format_size(process["rss_bytes"]), str(each["pid"])
     return row
@@ -140,4 +154,26 @@ def _remarks(each: Mapping[str, Any]) -> list[Text]:
         return [Text(f"{name}: no snapshot in time", "yellow")]
     if each["state"] == "stopped":
         return [Text(f"{name}: stopped ({each['reason']}); 'damond start {name}' starts it")]
-    return []
+    return [Text(f"{name}: {words}") for words in _doubts(each.get("newest"))] if each["state"] == "running" else []
+
+
+def _doubts(newest: Mapping[str, Any] | None) -> Iterator[str]:
+    """Say how far a budget holds a context back, and which hot areas it would miss that are worth a word."""
+    if newest is None:
+        return
+    used, advice, found = newest["budget"], newest["advice"], newest["smallest_found_bytes"]
+    if used and used["stretched"] >= _HELD_BACK:
+        bounds = [] if used["max_cpu"] is None else [f"{_percent(used['max_cpu'])} of a CPU"]
+        bounds += [] if used["max_checks_per_s"] is None else [f"{used['max_checks_per_s']:,.0f} checks/s"]
+        yield f"its budget of {' and '.join(bounds)} makes intervals {used['stretched']:.3g} times longer"
+    if advice and (found is None or found * _WORTH_A_WORD > newest["total_bytes"]):
+        cost = "for the same cost" if advice["cost"] <= 1 else f"for {advice['cost']:.2g} times the cost"
+        missed = "hot areas may be missed" if found is None else f"hot areas below {format_size(found)} may be missed"
+        yield (
+            f"{missed}; sampling every {format_interval(advice['sample_us'])} with up to {advice['max_nr_regions']} "
+            f"regions would find {format_size(advice['found_bytes'])}, {cost}"
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"

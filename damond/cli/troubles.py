@@ -16,7 +16,7 @@ _MAX_READERS: Final = 5
 
 def troubles(status: Mapping[str, Any]) -> Iterator[Text]:
     """Yield a line for each thing that is not as it should be with the service as a whole."""
-    launcher = status["processes"]["launcher"]
+    launcher = status.get("processes", {}).get("launcher", {})
     if launcher.get("state") in _STOPPED:
         pid = status["launcher_pid"]
         yield _line(f"the launcher is stopped: nothing starts or is ended by force; kill -CONT {pid} lets it go on")

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from damond.cli.own import goal as goal_of
 from damond.core import Snapshot
 
 DAMOND = [sys.executable, "-m", "damond"]
@@ -70,6 +71,38 @@ def until(tmp_path: Path) -> Iterator[tuple[list[str], Callable[[], object]]]:
     fd = os.open(fifo, os.O_RDWR)  # held open: what is written waits for its reader, whoever comes first
     yield [sys.executable, "-c", code], lambda: os.write(fd, b"x")
     os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("longest_us", "sample", "aggr", "bounds"),
+    [
+        pytest.param(None, None, None, (5_000, 50_000), id="a second by default"),
+        pytest.param(400_000, None, None, (5_000, 20_000), id="as asked"),
+        pytest.param(0, None, None, None, id="off"),
+        pytest.param(None, 5_000, None, None, id="a sampling interval was asked for"),
+        pytest.param(None, None, 150_000, None, id="an aggregation interval was asked for"),
+        pytest.param(300_000, 5_000, 50_000, (5_000, 30_000), id="both"),
+        pytest.param(1_000_000, 1_000, None, (1_000, 50_000), id="faster than usual"),
+        pytest.param(1_000_000, 200_000, None, (5_000, 200_000), id="slower than the longest"),
+    ],
+)
+def test_goal(longest_us: int | None, sample: int | None, aggr: int | None, bounds: tuple[int, int] | None) -> None:
+    """Intervals are tuned for a picture that somebody waits for, unless they were asked for."""
+    goal = goal_of(longest_us, sample, aggr)
+    assert (goal and (goal["min_sample_us"], goal["max_sample_us"])) == bounds
+
+
+def test_autotune_and_budget() -> None:
+    """Both reach the worker: intervals leave 5 ms, and the budget is told in every snapshot."""
+    done = damond(*SYNTHETIC, "--json", "--autotune", "1s", "--max-cpu", "2%", "-O", "size=64GiB")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(row["budget"]["max_cpu"] == 0.02 for row in rows)
+    assert any(row["sample_us"] > 5_000 for row in rows)
+    done = damond(*SYNTHETIC, "--autotune", "never")
+    assert (done.returncode, "is not an interval" in done.stderr) == (64, True)
+    done = damond(*SYNTHETIC, "--max-cpu", "2")
+    assert (done.returncode, "percent sign" in done.stderr) == (64, True)
 
 
 @pytest.mark.parametrize("output", [["--json"], []], ids=["json", "plain"])

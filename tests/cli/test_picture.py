@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from damond.cli.picture import LivePicture, short_interval, snapshot_line
-from damond.core import Snapshot, TargetSnapshot
+from damond.core import BudgetUse, Snapshot, TargetSnapshot
 from damond.report.mappings import NOTHING_MAPPED, Mappings, MapsByTarget
 
 PAGE = 4096
@@ -266,3 +266,47 @@ def test_one_line_says_it_where_there_is_no_terminal() -> None:
         "unknown 25 %",
         "partial",
     ]
+
+
+def _sampled(*nr_samples: int, **changes: object) -> Snapshot:
+    """Make a snapshot of the three regions with so many samples behind each."""
+    target = replace(_target(1, THREE), nr_samples=np.array(nr_samples, np.uint32))
+    return replace(_snapshot(target, granularity=PAGE), sampled_bytes=7 * MIB, **changes)  # type: ignore[arg-type]
+
+
+def test_unseen_is_marked() -> None:
+    """Nothing found is not nothing there: a question mark until enough samples say so, and how much that is."""
+    (unseen,) = [line for line in _draw(_sampled(20, 20, 20)) if line.startswith("55d0c8b")]
+    assert "0 %?" in unseen
+    assert any("cold 0 B, unseen (?) 7 MiB" in line for line in _draw(_sampled(20, 20, 20)))
+    lines = _draw(_sampled(20, 400, 20))
+    assert not any("?" in line for line in lines)
+
+
+def test_what_would_be_found() -> None:
+    """From which size on a hot area would have been seen, in words with their unit."""
+    assert any("finds hot areas of 72.5 KiB in a minute" in line for line in _draw(_sampled(20, 400, 20)))
+    assert not any("finds" in line for line in _draw(_snapshot(_target(1, THREE))))
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        pytest.param({"max_cpu": 0.01, "max_nr_regions": 1000}, "", id="holds nothing back"),
+        pytest.param(
+            {"max_cpu": 0.01, "stretched": 4.2, "max_nr_regions": 1000},
+            "budget 1 % of a CPU, intervals 4.2 times longer",
+            id="longer",
+        ),
+        pytest.param(
+            {"max_checks_per_s": 20_000.0, "max_nr_regions": 250},
+            "budget 20,000 checks/s, 250 regions at most",
+            id="fewer",
+        ),
+    ],
+)
+def test_budget_in_words(budget: dict[str, float], words: str) -> None:
+    """What a budget does to a context is said where it does something."""
+    lines = " ".join(_draw(_sampled(20, 400, 20, budget=BudgetUse(**budget)), width=100))  # type: ignore[arg-type]
+    assert words in lines
+    assert ("budget" in lines) == bool(words)

@@ -1,5 +1,6 @@
 """The commands that talk to a running service, as an operator types them."""
 
+import io
 import os
 import re
 import shutil
@@ -10,6 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from damond.cli.status import print_status
 
 DAMOND = [sys.executable, "-m", "damond"]
 LIMIT_S = 60.0
@@ -52,6 +56,7 @@ def test_a_day_of_an_operator(run: Run, tmp_path: Path) -> None:
     assert "2 of 2 contexts run" in status
     assert re.search(r"^launcher runs as \S+ \(\w+", status, re.MULTILINE)
     assert run("tune", "two", "--sample", "10ms", "--aggr", "50ms", "--regions", "5:40").stdout == "tuned: two\n"
+    assert run("tune", "two", "--autotune", "--max-cpu", "5%").stdout == "tuned: two\n"
     assert run("pause", "two").stdout == "paused: two\n"
     assert run("resume", "two").stdout == "resumed: two\n"
     (tmp_path / "damond.toml").write_text(context("two", "autostart = false") + context("three"))
@@ -107,3 +112,47 @@ def test_keys(tmp_path: Path) -> None:
     secret = tmp_path / "keys" / "web.key_secret"
     assert secret.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "keys" / "web.key").exists()
+
+
+NEWEST = {
+    "nr_regions": 20,
+    "accessed_bytes": 0,
+    "total_bytes": 1 << 40,
+    "cpu_fraction": 0.00091,
+    "smallest_found_bytes": 5 << 30,
+    "budget": {"max_cpu": 0.0009, "max_checks_per_s": None, "stretched": 216.2},
+    "advice": {"sample_us": 370_000, "max_nr_regions": 8_000, "found_bytes": 40 << 20, "cost": 1.0},
+}
+
+
+def shown(**newest: object) -> str:
+    file = io.StringIO()
+    row = {"name": "big", "state": "running", "primitive": "vaddr", "newest": {**NEWEST, **newest}, "stderr": []}
+    status = {
+        "version": "1",
+        "host": "h",
+        "pid": 1,
+        "nr_running": 1,
+        "stream": "ipc://s",
+        "processes": {},
+        "budget": {"max_cpu": 0.01, "max_checks_per_s": None, "own_cpu": 0.0008},
+        "contexts": [row],
+    }
+    print_status(Console(file=file, width=200), status)
+    return file.getvalue()
+
+
+def test_status_says_what_a_budget_does() -> None:
+    """What it costs, how far a budget holds a context back, which hot areas may be missed, and what would find them."""
+    text = shown()
+    assert "budget 1 % of one CPU for all; supervisor and launcher use 0.08 %" in text
+    assert "0.091 %" in text
+    assert "big: its budget of 0.09 % of a CPU makes intervals 216 times longer" in text
+    assert (
+        "big: hot areas below 5 GiB may be missed; sampling every 370 ms with up to 8000 regions would find 40 MiB, "
+        "for the same cost" in text
+    )
+    calm = shown(smallest_found_bytes=5 << 20, budget=None)
+    assert "missed" not in calm
+    assert "longer" not in calm
+    assert "hot areas may be missed" in shown(smallest_found_bytes=None)
