@@ -1,5 +1,6 @@
 """Showing snapshots while they come: a picture that renews itself, or a line each where there is no terminal."""
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,8 +41,8 @@ class View(Protocol):
 class Screen:
     """The terminal's alternate screen.
 
-    Leaving gives the screen and the cursor back, whatever the reason. It is drawn anew for the size that the
-    terminal has then.
+    Leaving gives the screen and the cursor back, whatever the reason, and so does Ctrl-Z until the command goes on. It
+    is drawn anew for the size that the terminal has then.
     """
 
     def __init__(self, console: Console, *, now: Callable[[], float] = time.monotonic) -> None:
@@ -50,6 +51,9 @@ class Screen:
         self._live = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False)
 
     def __enter__(self) -> Self:
+        self._before = signal.getsignal(signal.SIGTSTP)
+        if self._before is not signal.SIG_IGN:
+            signal.signal(signal.SIGTSTP, self._suspend)
         self._live.start()
         return self
 
@@ -57,6 +61,15 @@ class Screen:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._live.stop()
+        signal.signal(signal.SIGTSTP, self._before)
+
+    def _suspend(self, *_: object) -> None:
+        """Give the terminal to the shell while this process is stopped."""
+        self._live.stop()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # returns with SIGCONT
+        signal.signal(signal.SIGTSTP, self._suspend)
+        self._live.start(refresh=True)
 
     def draw(self, picture: RenderableType, *, at_once: bool = False) -> None:
         """Draw a picture; unless at once is asked for, not if the last one is only just there."""

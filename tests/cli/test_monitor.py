@@ -238,6 +238,43 @@ def test_an_error_gives_the_terminal_back(terminal: Callable[..., Any]) -> None:
     assert "hint: " in behind
 
 
+SHELL = """
+import os, signal, subprocess, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # as any shell: it takes the terminal from its job
+job = subprocess.Popen(sys.argv[1:], process_group=0)
+os.tcsetpgrp(0, job.pid)
+assert os.WIFSTOPPED(os.waitpid(job.pid, os.WUNTRACED)[1])
+os.tcsetpgrp(0, os.getpgrp())
+print("the job is stopped", flush=True)
+sys.stdin.readline()
+os.tcsetpgrp(0, job.pid)
+os.kill(job.pid, signal.SIGCONT)
+status = os.waitstatus_to_exitcode(os.waitpid(job.pid, 0)[1])
+os.tcsetpgrp(0, os.getpgrp())
+sys.exit(status)
+"""
+
+
+def test_ctrl_z_gives_the_terminal_to_the_shell(terminal: Callable[..., Any]) -> None:
+    """A job that is stopped has left its screen; when it goes on it draws again, and ends as ever."""
+    line = ("monitor", "--primitive", "synthetic")
+    monitor = terminal(*line, begin=[sys.executable, "-c", SHELL, *DAMOND])
+    monitor.wait_for("of 1 GiB")
+    monitor.press("\x1a")
+    monitor.wait_for("the job is stopped")
+    before, _, behind = monitor.text.partition("\x1b[?1049l")
+    assert before.count("\x1b[?1049h") == 1
+    assert "the job is stopped" in behind
+    assert monitor.text.rindex("\x1b[?25h") > monitor.text.rindex("\x1b[?25l")
+    monitor.text = ""
+    monitor.press("\n")
+    monitor.wait_for("of 1 GiB")
+    monitor.press("\x03")
+    assert monitor.wait_ended() == 0
+    assert monitor.is_as_it_was()
+    assert monitor.text.rstrip().splitlines()[-1].startswith("that is ")
+
+
 def test_a_terminal_that_is_gone(terminal: Callable[..., Any]) -> None:
     """A window that is closed (SIGHUP, and nothing can be written any more) ends all of it, command included."""
     monitor = terminal("monitor", "-O", "source=referenced", "--", *DEMO)
