@@ -13,7 +13,7 @@
 import asyncio
 import itertools
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -282,6 +282,29 @@ class Client:
                 from_seq = wire.parse_header(frames[1])[1] + 1
             if answer["end"]:
                 return
+
+    def catch_up(
+        self, last: Callable[[str, str], tuple[int, int] | None], contexts: Collection[str] = ()
+    ) -> Iterator[wire.Message]:
+        """Fetch what a reader that begins now would miss of what runs: summaries, and snapshots since those it has.
+
+        The newest summary has the mappings of the processes, and the next one may be 5 s away.
+
+        Args:
+            last: Takes name and host of a context; tells epoch and seq of the newest snapshot that is known, or None.
+            contexts: Names; none means all.
+        """
+        for each in self.contexts():
+            name = each["name"]
+            if each["state"] != "running" or (contexts and name not in contexts):
+                continue
+            summary, newest = self.snapshot(name, "summary"), self.snapshot(name)
+            if summary is not None:
+                yield summary
+            if newest is not None and newest.origin is not None:
+                known = last(name, newest.origin.host)
+                if known is not None and known[0] == newest.origin.epoch:
+                    yield from self.replay(name, known[0], known[1] + 1)
 
     def plugins(self) -> list[dict[str, Any]]:
         """Ask which plugins the supervisor has found."""

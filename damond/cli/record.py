@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -138,8 +138,9 @@ def _record_service(recording: Recording, directory: Path, names: Sequence[str],
     subscription = subscribe(*names, kinds=wire.KINDS, runtime_dir=directory)
     heard_s = time.monotonic()
     with subscription.open() as subscriber:
-        for newest in _newest_summaries(directory, names, subscriber):
-            recording.take(newest)
+        with Client(directory) as client:
+            for missed in client.catch_up(recording.last, names):
+                recording.take(missed)
         while not interrupts.seen and (now_s := time.monotonic()) < deadline_s:
             message = subscriber.receive(min(own.POLL_S, deadline_s - now_s))
             recording.take(message)
@@ -148,16 +149,6 @@ def _record_service(recording: Recording, directory: Path, names: Sequence[str],
                 recording.remark("")
             elif now_s - heard_s >= _SILENT_S:
                 recording.remark("" if _is_reachable(directory) else _GONE)
-
-
-def _newest_summaries(directory: Path, names: Sequence[str], subscriber: Subscriber) -> Iterator[wire.Message]:
-    """Fetch the newest summaries of what runs: they have the mappings, and the next may be 5 s away."""
-    with Client(directory) as client:
-        for each in client.contexts():
-            if each["state"] == "running" and (not names or each["name"] in names):
-                frames = client.newest(each["name"], "summary")
-                if frames:
-                    yield subscriber.prime(frames)
 
 
 def _is_reachable(directory: Path) -> bool:

@@ -46,6 +46,10 @@ class Recording:
         self._begin_s = time.monotonic()
         self._next_s = 0.0
 
+    def last(self, name: str, host: str) -> tuple[int, int] | None:
+        """Tell epoch and seq of the newest snapshot of a context in the record; None if it has none."""
+        return self._recorder.last(name, host)
+
     def take(self, message: wire.Message | None) -> None:
         """Record a message; None is that none came for a moment.
 

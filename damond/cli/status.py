@@ -98,6 +98,8 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     for each in contexts:
         for line in _remarks(each):
             console.print(line, soft_wrap=wraps)
+    if status.get("record"):
+        console.print(_record_line(status["record"]), soft_wrap=wraps)
     for line in troubles(status):
         console.print(line, soft_wrap=wraps)
 
@@ -106,6 +108,17 @@ def _print_table(console: Console, contexts: Sequence[Mapping[str, Any]]) -> Non
     rows = [[_styled(name, words) for name, words in _row(each).items()] for each in contexts]
     for line in table.lines(_COLUMNS, rows, console.width if console.is_terminal else None):
         console.print(line, soft_wrap=True)
+
+
+def _record_line(record: Mapping[str, Any]) -> Text:
+    """Say what the service keeps, and why it does not, if so."""
+    words = f"recording into {record['path']}"
+    if record["state"] == "running":
+        words += f" (pid {record['pid']}): {record['nr_snapshots']} snapshots, {format_size(record['sz_bytes'])}"
+        return Text(f"{words}; {record['trouble']}" if record["trouble"] else words, "red" if record["trouble"] else "")
+    error = record["error"] or {"message": record["exit"], "hint": ""}
+    why = f": {error['message']}{' (' + error['hint'] + ')' if error['hint'] else ''}" if error["message"] else ""
+    return Text(f"{words}: {record['state']}{why}", "yellow")
 
 
 def _identity(process: Mapping[str, Any]) -> str:

@@ -110,6 +110,7 @@ def unpack(raw: bytes) -> Block:
             str(body["primitive"]),
             int(body["nr_snapshots"]),
             lambda name, length: _unpack(packed[name], length, growing=name in _GROWING),
+            frozenset(packed),
         )
     except (zlib.error, ValueError, TypeError, LookupError, OverflowError, msgpack.UnpackException) as error:
         raise RecordError(f"a stretch of snapshots is damaged: {error}", hint="the rest can be read") from error
@@ -125,7 +126,11 @@ def _unpack(packed: Sequence[Any], length: int, *, growing: bool) -> Ints:
     return np.cumsum(column) if growing else column
 
 
-def _block(primitive: str, nr_snapshots: int, read: Callable[[str, int], Ints]) -> Block:
+def _block(primitive: str, nr_snapshots: int, read: Callable[[str, int], Ints], there: frozenset[str]) -> Block:
+    def read_scalar(name: str) -> Ints:
+        # Another release has numbers that this one has not, and the other way round: what is not there is 0.
+        return read(name, nr_snapshots) if name in there else np.zeros(nr_snapshots, np.int64)
+
     shift = int(read("shift", 1)[0])
     if not 0 <= shift <= _MAX_SHIFT:
         raise ValueError(f"a shift of {shift}")
@@ -143,7 +148,7 @@ def _block(primitive: str, nr_snapshots: int, read: Callable[[str, int], Ints]) 
     return Block(
         primitive=primitive,
         scalars={
-            **{name: read(name, nr_snapshots) for name in _SCALARS},
+            **{name: read_scalar(name) for name in _SCALARS},
             "start_ns": end_ns - span,
             "end_ns": end_ns,
         },

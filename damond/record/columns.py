@@ -18,7 +18,7 @@ PER_SNAPSHOT: Final = tuple(
     for name in Snapshot.__dataclass_fields__
     if name not in ("context", "primitive", "targets", "budget", "policy", "origin")
 )
-PER_ORIGIN: Final = tuple(name for name in Origin.__dataclass_fields__ if name != "host")
+PER_ORIGIN: Final = tuple(name for name in Origin.__dataclass_fields__ if name not in ("host", "stale"))
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.intp]

@@ -25,6 +25,12 @@ class Last(NamedTuple):
     end_ns: int
 
 
+def is_known(last: Last | None, snapshot: Snapshot) -> bool:
+    """Say whether a snapshot is in the record already: what was replayed may come again."""
+    origin = snapshot.origin
+    return last is not None and origin is not None and origin.epoch == last.epoch and origin.seq <= last.seq
+
+
 def mark(last: Last | None, snapshot: Snapshot) -> tuple[Snapshot, Gap | None]:
     """Tell in a snapshot's origin what was lost between it and the one before, and make a gap of it.
 

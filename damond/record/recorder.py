@@ -78,6 +78,11 @@ class Recorder:
             trouble=self._trouble,
         )
 
+    def last(self, name: str, host: str) -> tuple[int, int] | None:
+        """Tell epoch and seq of the newest snapshot of a context in the record; None if it has none."""
+        last = self._writer.last(name, host)
+        return None if last is None else (last.epoch, last.seq)
+
     def add(self, messages: Iterable[wire.Message]) -> None:
         """Take messages of the stream; never waits.
 

@@ -16,7 +16,7 @@ from damond.core import Mapping, Origin, ProcessMemory, Snapshot, Summary
 from damond.errors import RecordFullError
 from damond.record import codec, database, deletion
 from damond.record.columns import Block
-from damond.record.gaps import Last, mark
+from damond.record.gaps import Last, is_known, mark
 from damond.record.lock import WriterLock
 from damond.record.model import Gap
 from damond.stream import wire
@@ -107,6 +107,11 @@ class RecordWriter:
         """Take a message of the stream."""
         self._waiting.append(message)
 
+    def last(self, name: str, host: str) -> Last | None:
+        """Tell which snapshot of a context was written last; None is none."""
+        context = self._contexts.get((name, host))
+        return None if context is None else context.last
+
     def flush(self) -> None:
         """Write what was added.
 
@@ -139,8 +144,10 @@ class RecordWriter:
                 self._insert_message(context, each)
 
     def _marked(self, context: _Written, snapshots: Sequence[Snapshot]) -> Iterator[Snapshot]:
-        """Tell in each snapshot what was lost before it, and write it down as a gap."""
+        """Tell in each snapshot what was lost before it, and write it down as a gap; one that is there is left out."""
         for each in snapshots:
+            if is_known(context.last, each):
+                continue
             marked, gap = mark(context.last, each)
             if gap is not None:
                 self._insert_gap(context, gap)

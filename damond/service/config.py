@@ -1,24 +1,28 @@
 """The configuration file: TOML, checked as a whole before anything starts."""
 
 import contextlib
+import os
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from damond.core import IntervalsGoal
 from damond.core.attrs import Attrs, attrs_problems
 from damond.errors import ConfigError, DamondError, UnknownNameError, UsageError, nearest
 from damond.plugin import Registry
+from damond.record import Retention
 from damond.service import config_files
 from damond.service.checks import context_problems
 from damond.service.config_files import Files, Place
 from damond.service.pace import ATTRS, DEFAULT_MAX_CPU, AttrsTable, MaxChecks, MaxCpu, PaceTable, pace, policy
+from damond.service.recording import RecordSettings
 from damond.service.selector import Selector
 from damond.service.spec import ContextSpec, TargetSpec
+from damond.units import parse_interval, parse_size
 
 _Pid = Annotated[int, Field(gt=0, le=2**22)]  # PID_MAX_LIMIT, include/linux/threads.h
 _Path = Annotated[Path, Strict(strict=False)]  # TOML has texts
@@ -37,8 +41,38 @@ _HINT: Final = (
     "nothing has been changed; mend what is listed: the damond.toml that comes with damond explains every key"
 )
 
+DEFAULT_RECORD: Final = "record.damond"
+"""Name of the record in the directory for the state of the service."""
+
+DEFAULT_MAX_RECORD_SZ: Final = 1024**3
+"""Bytes: about twelve days of one context at 10 Hz with 100 regions."""
+
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
+
+
+def state_directory() -> str:
+    """Tell the directory for the state of the service, as systemd gives it; "" if there is none (systemd.exec(5))."""
+    return os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+
+
+def _age(value: Any) -> int | None:
+    """Read the greatest age of a record. Microseconds."""
+    return _limited(value, "7d", lambda text: Retention.checked(parse_interval(text), None).max_age_us)
+
+
+def _size(value: Any) -> int | None:
+    """Read the greatest size of a record. Bytes."""
+    return _limited(value, "1GiB", lambda text: Retention.checked(None, parse_size(text)).max_sz_bytes)
+
+
+def _limited(value: Any, example: str, parse: Callable[[str], int | None]) -> int | None:
+    try:
+        if isinstance(value, str):
+            return parse(value)
+    except DamondError as error:
+        raise ValueError(str(error)) from error
+    raise ValueError(f'must be a text with a unit, such as "{example}"')
 
 
 class _Table(BaseModel):
@@ -97,11 +131,36 @@ class RemoteTable(_Table):
     authorized: _Path | None = None
 
 
+class RecordTable(_Table):
+    """``[record]``: the service records by itself, if the table is there."""
+
+    path: _Path | None = None
+    contexts: list[str] = Field(default_factory=list)
+    max_age: Annotated[int, BeforeValidator(_age)] | None = None
+    max_size: Annotated[int, BeforeValidator(_size)] = DEFAULT_MAX_RECORD_SZ
+
+    def settings(self) -> RecordSettings:
+        """Make what the recorder needs.
+
+        Raises:
+            ConfigError: Nothing says where to.
+        """
+        state = state_directory()
+        if self.path is None and not state:
+            raise ConfigError(
+                "[record] needs path: there is no directory for the state of the service",
+                hint='path = "/var/lib/damond/record.damond"; under systemd, StateDirectory= gives one',
+            )
+        path = self.path if self.path is not None else Path(state) / DEFAULT_RECORD
+        return RecordSettings(path, tuple(self.contexts), self.max_age, self.max_size)
+
+
 class Config(_Table):
     """The whole file."""
 
     service: ServiceTable = ServiceTable()
     remote: RemoteTable = RemoteTable()
+    record: RecordTable | None = None
     defaults: PaceTable = PaceTable()
     context: dict[str, ContextTable] = {}
 
@@ -172,6 +231,11 @@ def _own_findings(table: Mapping[str, Any], registry: Registry) -> Iterator[tupl
     for plugin in _allowed(table) or ():
         if plugin not in known:
             yield ("service", "plugins"), UnknownNameError("plugin", str(plugin), known)
+    contexts = sections.get("context", {})
+    recorded = sections.get("record", {}).get("contexts", [])
+    for name in recorded if isinstance(recorded, list) else []:
+        if name not in contexts:
+            yield ("record", "contexts"), UnknownNameError("context", str(name), contexts)
     defaults = _readable_attrs(sections.get("defaults", {}))
     told = {}
     for error in attrs_problems(defaults):
@@ -249,6 +313,7 @@ def _keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "service": ServiceTable,
         "remote": RemoteTable,
+        "record": RecordTable,
         "defaults": PaceTable,
         "context": ContextTable,
     }

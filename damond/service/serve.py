@@ -10,21 +10,23 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from damond.errors import DamondError, WorkerFailedError
+from damond.errors import DamondError, NotRunningError, WorkerFailedError
 from damond.plugin import Registry
 from damond.service import config as configuration
 from damond.service import reload
 from damond.service.authorized import Authorized
-from damond.service.config import Config
+from damond.service.config import Config, state_directory
 from damond.service.control import ControlServer
 from damond.service.journal import Journal
 from damond.service.notify import notify, notify_reloading, watchdog_interval_s
 from damond.service.privileges import Identity
 from damond.service.readers import REMOTE_STREAM, STREAM, Readers
+from damond.service.recording import Recording, RecordSettings
 from damond.service.remote import RemoteQuery, RemoteStream, load_pair
 from damond.service.runtime_dir import RuntimeDir
 from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec
+from damond.service.state_dir import hand_over
 from damond.service.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Service:
         self._directory = directory
         self._tasks: list[asyncio.Task[None]] = []
         self._authorized: Authorized | None = None
+        self._recording: Recording | None = None
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
         """Serve until SIGTERM, SIGINT or the verb ``shutdown``.
@@ -73,6 +76,9 @@ class Service:
         ):
             # Keys are for root's eyes: read before this process becomes somebody else.
             pair = load_pair(self._config.remote.key) if self._config.remote.key else None
+            record = self._record_settings(self._config)
+            if record is not None and identity is not None and str(record.path.parent) == state_directory():
+                hand_over(record.path.parent, identity)
             async with Supervisor(
                 runtime,
                 self._registry,
@@ -94,10 +100,15 @@ class Service:
                 remote.callback(self._readers.close)
                 self._control.add_status("readers", self._readers.describe)
                 self._handle_signals()
-                if await self._start_all():
-                    on_ready(runtime.endpoints.stream)
-                    notify("READY=1", f"STATUS={self._supervisor.nr_running} contexts run")
-                await self._until_the_end()
+                self._control.add_status("record", lambda: self._recording and self._recording.describe())
+                self._record(record)
+                try:
+                    if await self._start_all():
+                        on_ready(runtime.endpoints.stream)
+                        notify("READY=1", f"STATUS={self._supervisor.nr_running} contexts run")
+                    await self._until_the_end()
+                finally:
+                    await self._end_recording()
 
     def _bind(self, runtime: RuntimeDir) -> None:
         with runtime.binding("query", shared=True):
@@ -177,6 +188,23 @@ class Service:
         except DamondError as error:
             _log.error("%s: not started: %s", spec.name, error)
 
+    @staticmethod
+    def _record_settings(config: Config) -> RecordSettings | None:
+        return None if config.record is None else config.record.settings()
+
+    def _record(self, settings: RecordSettings | None) -> None:
+        self._recording = None if settings is None else Recording(self._directory, settings)
+        if self._recording is not None:
+            self._recording.start()
+
+    async def _end_recording(self) -> None:
+        """Let the recorder see the end of every context, and write the rest."""
+        if self._recording is None:
+            return
+        with contextlib.suppress(NotRunningError, WorkerFailedError):  # told by the supervisor, which stops them too
+            await self._supervisor.stop([each.spec.name for each in self._supervisor.contexts])
+        await self._recording.close()
+
     async def reload(self) -> dict[str, Any]:
         """Read the configuration again, and go over to it.
 
@@ -189,6 +217,11 @@ class Service:
             if revoked:  # keys are asked for when a connection begins
                 self._readers.cut_all("remote_query")
                 self._readers.cut_all(REMOTE_STREAM)
+        record = self._record_settings(new)
+        if record != (None if self._recording is None else self._recording.settings):
+            if self._recording is not None:
+                await self._recording.close()
+            self._record(record)
         done = await reload.apply(self._supervisor, self._config, new)
         self._config = new
         return done

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,7 @@ def _wait_for_snapshots(path: Path, number: int) -> None:
             with Record.open(path) as record:
                 if sum(each.nr_snapshots for each in record.contexts()) >= number:
                     return
+        threading.Event().wait(0.05)  # polls what has no event of its own
     pytest.fail("nothing is recorded")
 
 

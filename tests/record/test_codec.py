@@ -98,3 +98,15 @@ def test_neighbours_cost_little() -> None:
     ]
     assert len(codec.pack(Block.of(run))) < 100 * len(run)
     assert np.ptp([len(each.targets[0].start) for each in run]) == 0
+
+
+def test_numbers_that_another_release_has_are_no_damage() -> None:
+    """One that is not there is 0, one that is not known is passed over; an address is neither."""
+    raw = codec.pack(Block.of([make_snapshot(number) for number in range(3)]))
+    body = codec.inflate(raw)
+    body["columns"]["colour"] = body["columns"].pop("overruns")
+    found = codec.unpack(codec.deflate(body))
+    assert_same(found.snapshot(2, "web", HOST), make_snapshot(2))
+    del body["columns"]["size"]
+    with pytest.raises(RecordError, match="damaged"):
+        codec.unpack(codec.deflate(body))

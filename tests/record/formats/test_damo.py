@@ -63,16 +63,17 @@ def test_what_damo_gets(tmp_path: Path) -> None:
 
 
 def test_what_damo_does_not_know(tmp_path: Path) -> None:
-    """Windows that were not full are left out; changed intervals make another record, which is said."""
-    snapshots = [
-        make_snapshot(0),
-        make_snapshot(1, partial=True),
-        make_snapshot(2, sample_us=10_000, max_nr_accesses=10),
-    ]
-    records, remarks = _exported(_record(tmp_path / "a", snapshots))
-    assert [each["intervals"]["sample_us"] for each in records] == [5_000, 10_000]
-    assert [len(each["snapshots"]) for each in records] == [1, 1]
-    assert "2 records for each target" in remarks[0]
+    """Windows that were not full are left out; where intervals have changed, rates and ages stay what they were."""
+    rows = [(4096, 8192, 5, 6)]
+    other = make_snapshot(3, make_target(rows), sample_us=20_000, aggr_us=200_000, max_nr_accesses=10)
+    snapshots = [make_snapshot(0), make_snapshot(1), make_snapshot(2, partial=True), other]
+    (record,), remarks = _exported(_record(tmp_path / "a", snapshots))
+    assert record["intervals"]["sample_us"] == 5_000
+    assert len(record["snapshots"]) == 3
+    (region,) = record["snapshots"][-1]["regions"]
+    assert region["nr_accesses"] == {"samples": 10, "percent": 50}
+    assert region["age"] == {"usec": 1_200_000, "aggr_intervals": 12}
+    assert "most windows, 5 ms / 100 ms" in remarks[0]
 
 
 def test_damo_can_not_tell_contexts_apart(tmp_path: Path) -> None:
