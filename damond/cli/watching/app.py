@@ -3,40 +3,27 @@
 import asyncio
 import datetime as dt
 import signal
-import time
 from pathlib import Path
 from typing import ClassVar, Final
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.events import Resize
-from textual.geometry import Size
 from textual.timer import Timer
 
 from damond.cli import ramp
 from damond.cli.watching import export
-from damond.cli.watching.arrangement import Arrangement, arrange
 from damond.cli.watching.context_list import ContextList
-from damond.cli.watching.facts import Facts
-from damond.cli.watching.footer import Footer
-from damond.cli.watching.heading import Heading
-from damond.cli.watching.heat import Heat, margin
+from damond.cli.watching.heat import margin
 from damond.cli.watching.help import Help
-from damond.cli.watching.idle import Idle
 from damond.cli.watching.pace import Pace
-from damond.cli.watching.panel import Panel
+from damond.cli.watching.panels import Panels
 from damond.cli.watching.reading import Reading
-from damond.cli.watching.regions import Regions
 from damond.cli.watching.rolling import Rolling
 from damond.cli.watching.view import Shape, View
-from damond.cli.watching.working_set import WorkingSet
 
 COLLECT_EVERY_S: Final = 0.1
 """How often to empty the socket: 1000 messages have room in it."""
-
-TABLES_EVERY_S: Final = 1.0
-"""Least time between two pictures of the tables: numbers that change faster can't be read."""
 
 _SETTLED_S: Final = 0.15
 """Time at one context after which its past is fetched: not for each that the cursor passes."""
@@ -55,14 +42,7 @@ class WatchApp(App[None]):
         blocks: The terminal shows block characters.
     """
 
-    CSS: ClassVar[str] = """
-    Screen { background: ansi_default; color: ansi_default; layout: vertical; }
-    Heading, Footer { height: 1; width: 100%; }
-    #contexts { margin-right: 1; }
-    #right { height: 100%; width: 1fr; }
-    #bottom { width: 100%; }
-    #idle { margin-left: 1; }
-    """
+    CSS: ClassVar[str] = "Screen { background: ansi_default; color: ansi_default; }"
     TITLE = "damond watch"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -94,31 +74,20 @@ class WatchApp(App[None]):
         self.view.colours = not self.no_color and ramp.has_colours(self.console)
         self._wanted = name
         self._pace = Pace()
-        self._tables_due_s = 0.0
+        self._panels = Panels(self.view, self._pace)
         self._settled: Timer | None = None
         self._forgetting: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Make the panels; called by Textual."""
-        yield Heading(self.view, self._pace)
-        with Horizontal():
-            yield ContextList(self.view)
-            with Vertical(id="right"):
-                yield Facts(self.view)
-                yield Heat(self.view)
-                yield WorkingSet(self.view)
-                with Horizontal(id="bottom"):
-                    yield Regions(self.view)
-                    yield Idle(self.view)
-        yield Footer(self.view)
+        """Put the panels in; called by Textual."""
+        yield self._panels
 
     def on_mount(self) -> None:
         """Begin to read; called by Textual."""
         loop = asyncio.get_running_loop()
         for signum in _ENDING:
             loop.add_signal_handler(signum, self.exit)
-        self._arrange(self.size)
-        self.query_one(ContextList).focus()
+        self._panels.share_out(self.size)
         self.set_interval(COLLECT_EVERY_S, self._collect)
         self.run_worker(self._ask_on(), exit_on_error=True)
 
@@ -126,58 +95,24 @@ class WatchApp(App[None]):
         while True:
             again_s = await self.reading.ask(self.view.shown)
             if self.view.shown is None and (name := self.reading.first(self._wanted)) is not None:
-                self.query_one(ContextList).choose(name)
+                self._panels.contexts.choose(name)
                 self._choose(name)
             await asyncio.sleep(again_s)
 
     def _collect(self) -> None:
         self.reading.collect(self.view.shown)
         if self._pace.is_due():
-            self._draw()
+            if self._panels.tables_are_due():
+                self.reading.read_others(self.view.shown)
+            self._panels.draw()
 
-    def _draw(self, *, everything: bool = False) -> None:
-        """Draw what is due; everything, if a key has changed what is shown."""
-        self.query_one(Heading).draw()
-        tables = everything or time.monotonic() >= self._tables_due_s
-        if tables:
-            self._tables_due_s = time.monotonic() + TABLES_EVERY_S
-            self.reading.read_others(self.view.shown)
-            self.query_one(ContextList).draw()
-        if self.view.frozen is not None and not everything:
-            return
-        for kind in (Heat, WorkingSet, *((Facts, Regions, Idle) if tables else ())):
-            self.query_one(kind).draw()
-
-    def _arrange(self, size: Size) -> None:
-        found = arrange(size.width, size.height - 2, self.view.shape)
-        self._give(self.query_one(ContextList), width=found.contexts)
-        right = self.query_one("#right")
-        right.display = found.contexts >= 0
-        self._give_rows(found)
-        if not self.focused or not self.focused.display:
-            table = self.query_one(Regions) if found.regions and not found.contexts else self.query_one(ContextList)
-            table.focus()
-
-    def _give_rows(self, found: Arrangement) -> None:
-        self._give(self.query_one(Facts), height=found.facts)
-        self._give(self.query_one(Heat), height=-1 if found.heat else 0)
-        self._give(self.query_one(WorkingSet), height=found.working_set)
-        bottom = self.query_one("#bottom")
-        bottom.display = found.bottom != 0
-        bottom.styles.height = "1fr" if found.bottom < 0 else found.bottom
-        self._give(self.query_one(Regions), width=-1 if found.regions else 0)
-        self._give(self.query_one(Idle), width=found.idle)
-
-    @staticmethod
-    def _give(panel: Panel, *, width: int = -1, height: int = -1) -> None:
-        """Give a panel its room; none hides it, below 0 is all that is left."""
-        panel.display = width != 0 and height != 0
-        panel.styles.width = "1fr" if width < 0 else width
-        panel.styles.height = "1fr" if height < 0 else height
+    def _redraw(self) -> None:
+        """Draw everything: a key has changed what is shown."""
+        self._panels.draw(everything=True)
 
     def on_resize(self, event: Resize) -> None:
         """Share out the screen anew; called by Textual."""
-        self._arrange(event.size)
+        self._panels.share_out(event.size)
 
     def on_context_list_chosen(self, message: ContextList.Chosen) -> None:
         """Show another context."""
@@ -185,11 +120,11 @@ class WatchApp(App[None]):
 
     def _choose(self, name: str) -> None:
         self.reading.choose(self.view, name)
-        self.query_one(Regions).cursor = 0
+        self._panels.regions.cursor = 0
         if self._settled is not None:
             self._settled.stop()
         self._settled = self.set_timer(_SETTLED_S, self._fetch_past)
-        self._draw(everything=True)
+        self._redraw()
 
     def _fetch_past(self) -> None:
         if self.view.shown is not None:
@@ -202,43 +137,43 @@ class WatchApp(App[None]):
     def action_freeze(self) -> None:
         """Keep the picture, or go on."""
         self.view.freeze()
-        self._draw(everything=True)
+        self._redraw()
 
     def action_step(self, by: int) -> None:
         """Show the next context, or the one before."""
-        self.query_one(ContextList).action_move(by)
+        self._panels.contexts.action_move(by)
 
     def action_shape(self, number: int) -> None:
         """Choose panels."""
         self.view.shape = list(Shape)[number - 1]
-        self._arrange(self.size)
+        self._panels.share_out(self.size)
 
     def action_scale_time(self, steps: int) -> None:
         """Make columns longer or shorter."""
         self.view.scale_time(steps)
-        self._draw(everything=True)
+        self._redraw()
 
     def action_everything(self) -> None:
         """Draw all addresses, or the hottest."""
         self.view.everything, self.view.zoom = not self.view.everything, None
-        self._draw(everything=True)
+        self._redraw()
 
     def action_zoom_in(self) -> None:
         """Zoom to the region at the cursor, or further in."""
-        region = self.query_one(Regions).at_cursor()
+        region = self._panels.regions.at_cursor()
         if region is not None:
             self.view.zoom_in(region)
-            self._draw(everything=True)
+            self._redraw()
 
     def action_zoom_out(self) -> None:
         """Zoom out."""
         self.view.zoom_out()
-        self._draw(everything=True)
+        self._redraw()
 
     def action_next_target(self) -> None:
         """Show another target of the context."""
         self.view.next_target()
-        self._draw(everything=True)
+        self._redraw()
 
     def action_sort(self) -> None:
         """Sort the table that has the focus by the next column."""
@@ -252,7 +187,7 @@ class WatchApp(App[None]):
 
     async def action_export(self) -> None:
         """Write the heat map into a file."""
-        columns = self.query_one(Heat).size.width
+        columns = self._panels.heat.size.width
         picture = export.picture_of(self.view, max(columns - margin(self.view, columns), 1))
         if picture is None:
             self._tell("there is nothing to export yet")
@@ -281,7 +216,7 @@ class WatchApp(App[None]):
 
     def _tell(self, notice: str) -> None:
         """Say something in the first line, for a while."""
-        heading = self.query_one(Heading)
+        heading = self._panels.heading
         heading.notice = notice
         heading.draw()
         if self._forgetting is not None:
@@ -289,4 +224,4 @@ class WatchApp(App[None]):
         self._forgetting = self.set_timer(_NOTICE_S, self._forget)
 
     def _forget(self) -> None:
-        self.query_one(Heading).notice = ""
+        self._panels.heading.notice = ""

@@ -61,7 +61,7 @@ def arrange(width: int, height: int, shape: Shape) -> Arrangement:
     if shape is Shape.IDLE:
         third = (height - facts) // 3
         return Arrangement(contexts, facts, working_set=third if third >= _WORKING_SET else 0, bottom=-1, idle=-1)
-    working_set = _WORKING_SET + (height >= _TALL) if height >= _LEAST_HEAT + facts + _WORKING_SET else 0
+    working_set = _WORKING_SET + (height >= _TALL) if height >= _LEAST_HEAT + _FACTS + _WORKING_SET else 0
     if shape is Shape.HEAT:
         return Arrangement(contexts, facts, heat=True, working_set=working_set)
     room = height - facts - working_set - _LEAST_HEAT

@@ -25,6 +25,8 @@ _FURNITURE: Final = 3
 """Lines besides cells and folds: title, axis, legend."""
 
 _LINES_PER_AREA: Final = 3
+_NSEC_PER_SEC: Final = 10**9
+_NSEC_PER_MIN: Final = 60 * _NSEC_PER_SEC
 _ROOM_FOR_FOLDS: Final = 10
 _NOTHING: Final = Fold(0)
 _TICK_CELLS: Final = 10
@@ -128,8 +130,9 @@ def _axis(heatmap: Heatmap, labels: Labels, end_ns: int) -> Text:
     """Label the time axis: how long ago, and at its end the time of day."""
     column_ns, width = int(heatmap.time_ns[1] - heatmap.time_ns[0]), len(heatmap.heat)
     cells, end = [" "] * width, clock(end_ns)
+    unit, unit_ns = ("s", _NSEC_PER_SEC) if column_ns * _TICK_CELLS % _NSEC_PER_MIN else ("min", _NSEC_PER_MIN)
     for ago in range(_TICK_CELLS, width + 1, _TICK_CELLS):
-        label = f"|-{seconds(ago * column_ns)}"
+        label = f"|-{ago * column_ns // unit_ns} {unit}"
         if ago > len(label) + len(end):
             cells[width - ago : width - ago + len(label)] = label
     cells[-len(end) :] = end

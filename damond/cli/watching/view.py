@@ -16,6 +16,9 @@ COLUMNS_NS: Final = tuple(round(each * 1e9) for each in (0.1, 0.2, 0.5, 1, 2, 5,
 _DEFAULT_COLUMN_NS: Final = 500_000_000
 """Half a minute on 80 columns; the picture moves twice a second, which costs little over a slow line."""
 
+_SLACK: Final = 4
+"""Columns are kept that are so many times longer than they had to be."""
+
 _LEAST_ZOOM: Final = 16 * PAGE_SIZE
 
 
@@ -54,6 +57,7 @@ class View:
     frozen: Moment | None = None
     _target_id: int | None = None
     _column: int | None = None
+    _least_column: int = 0
 
     def choose(self, shown: Shown | None) -> None:
         """Look at another context; what was chosen of the one before means nothing for it."""
@@ -97,9 +101,12 @@ class View:
     def _column_number(self) -> int:
         moment = self.moment
         aggr_ns = moment.snapshot.aggr_us * NSEC_PER_USEC if moment is not None else 0
-        fits = [number for number, each in enumerate(COLUMNS_NS) if each >= aggr_ns] or [len(COLUMNS_NS) - 1]
+        # Intervals that are tuned change all the time, and a scale that follows each change can't be read.
+        if not aggr_ns <= COLUMNS_NS[self._least_column] <= _SLACK * aggr_ns:
+            fits = [number for number, each in enumerate(COLUMNS_NS) if each >= aggr_ns]
+            self._least_column = fits[0] if fits else len(COLUMNS_NS) - 1
         chosen = COLUMNS_NS.index(_DEFAULT_COLUMN_NS) if self._column is None else self._column
-        return max(chosen, fits[0])
+        return max(chosen, self._least_column)
 
     def scale_time(self, steps: int) -> None:
         """Make columns longer (or shorter, below 0) by so many steps."""

@@ -53,6 +53,15 @@ def test_columns_are_no_shorter_than_windows(view: View) -> None:
     assert view.column_ns == 5_000_000_000
 
 
+def test_columns_do_not_follow_every_change_of_an_interval(view: View) -> None:
+    """Tuned intervals go up and down: a column that is not much too long stays, one that is too short never does."""
+    found = []
+    for number, aggr_us in enumerate((900_000, 1_100_000, 900_000, 600_000, 400_000, 1_900_000)):
+        show(view, replace(moving(number), aggr_us=aggr_us))
+        found.append(view.column_ns // 10**8)
+    assert found == [10, 20, 20, 20, 5, 20]
+
+
 def test_zooming_in_and_out_comes_back(view: View) -> None:
     """To a region with its surroundings, to the middle of that, and out until everything is there."""
     show(view, moving(0))
