@@ -1,7 +1,7 @@
 """Hot memory in ever more memory: the table by which DAMON was shown to fail (Telescope, USENIX ATC'24)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +11,7 @@ from damond.bench.result import Column, Result
 from damond.bench.setting import Setting
 from damond.bench.windows import Window, Windows
 from damond.core import AddrRange, Snapshot
-from damond.units import PAGE_SIZE, USEC_PER_SEC
+from damond.units import PAGE_SIZE, USEC_PER_SEC, Usec
 
 GB: Final = 10**9
 """The published sizes are decimal."""
@@ -23,6 +23,7 @@ HOT_SHARE: Final = 5 / 200
 """A page is called hot above this share of the samples of at least a second: published as more than 5 accesses in
 1 s at 5 ms, which are 200 samples. At other sampling intervals it is the same share of the samples that there are."""
 
+AGGR_US: Final = Usec(200_000)
 WINDOW_US: Final = USEC_PER_SEC
 SPAN_US: Final = 60 * USEC_PER_SEC
 SETTLING_US: Final = 20 * USEC_PER_SEC
@@ -55,12 +56,14 @@ COLUMNS: Final = (
     Column("pages_per_s", "pages/s", ",.0f"),
     Column("checks_per_s", "checks/s", ",.0f"),
     Column("nr_regions", "regions", ",.0f"),
+    Column("cpu_percent", "CPU %", ".2f"),
     Column("sample_us", "sample us", ",d"),
     Column("published", "published"),
 )
 
 REMARKS: Final = (
-    "The first third of the time is not judged. The hot range is contiguous, accesses to it are evenly random.",
+    "60 simulated seconds, of which the first 20 are not judged. The hot range is contiguous, accesses to it random.",
+    "Figures below: the rows at 5,000 accesses per ms. CPU: what the passes would cost by the service's own estimate.",
     "Pages with an access in more than 2.5 % of the samples of a second (or more) are called hot.",
     "published: hot data found by DAMON at 5 ms / 200 ms, 10 to 1000 regions: LKML 20240318132848.82686-1.",
 )
@@ -125,11 +128,15 @@ def judge(
     }
 
 
+def as_published(setting: Setting) -> Setting:
+    """Aggregate over 200 ms, as was published, if the setting is otherwise the kernel's own."""
+    return setting.but(attrs=replace(setting.attrs, aggr_interval=AGGR_US)) if setting == Setting.kernel() else setting
+
+
 def measure(setting: Setting, seed: int, *, quick: bool = False) -> Iterator[Result]:
-    """Judge every footprint under every load; quick: under the published load alone, for a third of the time."""
-    rates = RATES[:1] if quick else RATES
-    span_us = SPAN_US // 3 if quick else SPAN_US
-    rows = [judge(each, rate, setting, seed, span_us) for rate in rates for each in FOOTPRINTS]
+    """Judge every footprint under every load; quick: under the published load alone."""
+    setting = as_published(setting)
+    rows = [judge(each, rate, setting, seed) for rate in (RATES[:1] if quick else RATES) for each in FOOTPRINTS]
     at_published = [row for row in rows if row["accesses_per_ms"] == RATES[0]]
     yield Result(
         part="telescope",
@@ -141,5 +148,5 @@ def measure(setting: Setting, seed: int, *, quick: bool = False) -> Iterator[Res
             "least_recall": min(row["recall"] for row in at_published),
             "most_pages_per_s": max(row["pages_per_s"] for row in at_published),
         },
-        remarks=(f"{span_us // USEC_PER_SEC} simulated seconds.", *REMARKS),
+        remarks=REMARKS,
     )

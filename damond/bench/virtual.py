@@ -136,7 +136,7 @@ def watch(primitive: Primitive, setting: Setting, span_us: int, seed: int, take:
         strict_min_nr_regions=setting.strict_min_nr_regions,
     )
     time = VirtualTime(span_us, ctx)
-    policy = Registry(offering="synthetic").make_policy(setting.policy, setting.policy_options)
+    policy = Registry(policy=setting.policy).make_policy(setting.policy, setting.policy_options)
     Kdamond(ctx, primitive, clock=time, stop=time, sink=run, policy=policy).run()
     return run
 
