@@ -64,7 +64,7 @@ def _track(size: int, start: int = 0, **more: Any) -> dict[str, Any]:
 
 
 def _halves(size: int) -> Sequence[Mapping[str, Any]]:
-    square = {"temporal": "square", "period": "4s"}
+    square: dict[str, Any] = {"temporal": "square", "period": "4s"}
     return [_track(size, **square), _track(size, start=size, phase=0.5, **square)]
 
 
