@@ -38,16 +38,16 @@ def _line(words: str) -> Text:
 
 def _losses(status: Mapping[str, Any]) -> Iterator[Text]:
     """Say what was lost, by class."""
-    drops, control = status["drops"], status.get("control", {})
-    for name, count in drops["missed"].items():
+    drops, control = status.get("drops", {}), status.get("control", {})
+    for name, count in drops.get("missed", {}).items():
         if count:
             yield _line(f"lost: {count} messages of {name} between its worker and the stream")
-    for stream, told in drops["readers"].items():
+    for stream, told in drops.get("readers", {}).items():
         for name, count in told["messages"].items():
             yield _line(f"lost: {count} messages of {name} by readers of the {stream} stream, as they say")
     rest = {
-        "messages on the stream that are none of wire version 1": drops["malformed"],
-        "lines of the log": drops["log"],
+        "messages on the stream that are none of wire version 1": drops.get("malformed", 0),
+        "lines of the log": drops.get("log", 0),
         "replies that nobody read": control.get("replies_lost", 0),
         "requests that were none": control.get("malformed", 0),
     }

@@ -127,5 +127,5 @@ def _write(figure: "Figure", path: Path, kind: str) -> None:
     try:
         figure.savefig(path, format=kind, dpi=_DPI)
     except OSError as error:
-        raise UsageError(f"{path}: can't be written: {error.strerror}") from error
+        raise UsageError(f"{path}: can't be written: {error.strerror}", hint="name another file") from error
     click.echo(f"written: {path}", err=True)
