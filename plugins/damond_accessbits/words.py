@@ -129,7 +129,7 @@ def read_runs(fd: int, numbers: Words, reach: Reach, *, block_order: int = _ANYW
     """
     offsets, sizes, places = _stretches(numbers, reach.words, block_order)
     room = reach.buffer(sum(sizes) // WORD_SZ)
-    view, begin = memoryview(room.view(np.uint8)), 0
+    view, begin = room.view(np.uint8).data, 0
     for size, offset in zip(sizes, offsets, strict=True):
         done = os.preadv(fd, [view[begin : begin + size]], offset)
         begin += size
@@ -158,7 +158,7 @@ def write_words(
     room = reach.buffer(sum(sizes) // WORD_SZ)
     room[:] = 0
     room[places] = words
-    view, taken, begin = memoryview(room.view(np.uint8)), [], 0
+    view, taken, begin = room.view(np.uint8).data, [], 0
     for size, offset in zip(sizes, offsets, strict=True):
         written = put(fd, view[begin : begin + size], offset)
         taken.append(np.arange(0, size, WORD_SZ) < written)
