@@ -12,7 +12,7 @@ NR_CYCLES: Final = 100 if FULL else 10
 NR_CONTEXTS: Final = 20
 WARM_UP: Final = 2
 """Cycles after which pools and caches have their size."""
-KEPT_SZ: Final = 1024
+KEPT_SZ: Final = 2048
 """Bytes that the supervisor keeps for replay of each message here, as Python's objects (hub.py): they are no leak."""
 
 
@@ -50,7 +50,7 @@ def test_start_and_stop(serve: Serve) -> None:
         )  # and a summary of each worker, which it does not read
         sizes = [after - first for first, after in zip(memory[0], memory[-1], strict=True)]
         print(f"{NR_CYCLES} cycles of {NR_CONTEXTS}: supervisor {sizes[0]:+} B, launcher {sizes[1]:+} B, {kept} kept")
-        assert sizes[0] < kept * KEPT_SZ + (2 << 20)
+        assert sizes[0] < kept * KEPT_SZ + (4 << 20)  # and the last events of each context
         assert sizes[1] < 1 << 20
         assert [each for each in witness.seen if each.missed] == []
     served.end()

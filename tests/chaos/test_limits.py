@@ -154,8 +154,8 @@ def test_no_descriptors_for_workers(serve: Serve) -> None:
         rows = {row["name"]: row for row in client.status()["contexts"]}
         assert (rows["more"]["state"], rows["more"]["error"]["code"]) == ("failed", "worker_failed")
         os.kill(rows["dies"]["pid"], signal.SIGKILL)
-        witness.wait(lambda seen: any("Too many open files" in each.reason for each in seen))
-        assert [each.event for each in witness.events("dies")][-2:] == ["restarting", "restarting"]
+        witness.wait(lambda _: any("Too many open files" in each.reason for each in witness.events("dies")))
+        assert "restarting" in {each.event for each in witness.events("dies")}
         limit(pid, resource.RLIMIT_NOFILE, allowed)
         witness.wait(lambda _: witness.events("dies")[-1].event == "started")
         assert client.start(contexts={"more": bad("", "")}) == ["more"]

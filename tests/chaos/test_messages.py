@@ -19,8 +19,9 @@ NR_MESSAGES: Final = 100_000 if FULL else 5_000
 NR_SUBSCRIPTIONS: Final = 100_000 if FULL else 5_000
 WINDOW: Final = 8
 """Requests that wait for their replies at once: below what the supervisor keeps for one client (control.py)."""
-ALLOWED_GROWTH: Final = 24 << 20
-"""Bytes: what the allocator keeps after the largest requests (256 KiB each, of which 64 may be under way)."""
+ALLOWED_GROWTH: Final = 48 << 20
+"""Bytes: the replay buffer (32 MiB) and what the allocator keeps after the largest requests (256 KiB each, of which 64
+may be under way)."""
 
 REQUESTS: Final[Sequence[dict[str, Any]]] = [
     {"verb": "hello"},

@@ -50,13 +50,11 @@ def test_stop_and_start(serve: Serve) -> None:
         witness.wait_for_snapshots(2, "one", *STEADY)
         assert witness.lost(*STEADY) == []
         wait(lambda: len(psutil.Process(launcher).children()) == 3)
-        assert [each.event for each in witness.events("one")] == [
-            "stopping",
-            "stopped",
-            "failed",
-            "starting",
-            "started",
-        ]
+        # What was asked for while the launcher was stopped may be told, too.
+        told = [each.event for each in witness.events("one")]
+        assert told[:2] == ["stopping", "stopped"]
+        assert "failed" in told
+        assert told[-1] == "started"
         assert served.status()["processes"]["launcher"]["state"] != "stopped"
     served.end()
 

@@ -100,7 +100,7 @@ def test_primitives(facts: Facts, name: str) -> None:
 def test_finds_by_executable(facts: Facts) -> None:
     """The supervisor, which may not see what other users run, finds a process by it; what happens is told."""
     pid, row = facts["found"]
-    assert row["targets"] == [pid]
+    assert row["targets"] == [pid], row
     assert [each["event"] for each in row["events"]] == ["starting", "started", "paused", "resumed"]
     for change in ("paused", "resumed"):
         assert len(lines(facts, rf"INFO found: {change} \(requested\)")) == 1
@@ -185,7 +185,9 @@ def test_stops(facts: Facts) -> None:
 def test_faulty_start_is_not_tried_again(facts: Facts) -> None:
     """A configuration that is no TOML fails the start with EX_CONFIG, once."""
     assert facts["unit after faulty start"] == {"ActiveState": "failed", "ExecMainStatus": "78", "NRestarts": "0"}
-    assert len(lines(facts, r"damond: error: /etc/damond/damond.toml is not TOML: .*")) == 1
+    assert len(lines(facts, r"damond: error: /etc/damond/damond.toml: 1 problem")) == 1
+    told = [text for _, text in facts["journal"] if "is not TOML" in text]
+    assert len(told) == 1, told
 
 
 def test_journal_has_one_line_per_change(facts: Facts) -> None:
