@@ -19,6 +19,17 @@ def scan() -> list[dict[str, Any]]:
     return [each for each in found if each["pid"] != os.getpid() and (each["cmdline"] or each["exe"])]
 
 
+def _see_executable(row: dict[str, Any]) -> bool:
+    """Look what a process really runs; False if this process may not: psutil then guesses from the command line."""
+    try:
+        row["exe"] = os.readlink(f"/proc/{row['pid']}/exe")  # noqa: PTH115 - as psutil does
+    except PermissionError:
+        return False
+    except OSError:
+        row["exe"] = ""  # it has ended
+    return True
+
+
 class Processes:
     """Looks at the processes of the machine.
 
@@ -42,7 +53,7 @@ class Processes:
         """
         rows = await asyncio.to_thread(scan)
         if executables:
-            await self._fill_in([each for each in rows if not each["exe"]])
+            await self._fill_in([each for each in rows if not _see_executable(each)])
         return rows
 
     async def _fill_in(self, rows: list[dict[str, Any]]) -> None:

@@ -37,6 +37,7 @@ def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     real = processes.scan
     monkeypatch.setattr(processes, "scan", lambda: [{**row, "exe": None} for row in real()])
+    monkeypatch.setattr(processes, "_see_executable", lambda row: False)
 
 
 @pytest.fixture

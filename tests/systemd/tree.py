@@ -25,7 +25,7 @@ PLATFORMS: Final = ("manylinux2014_x86_64", "manylinux_2_27_x86_64", "manylinux_
 
 BUILD_LIMIT_S: Final = 300
 """debootstrap takes 53 s, the wheels 3 s, on two cores and a near mirror."""
-BOOT_LIMIT_S: Final = 240
+BOOT_LIMIT_S: Final = 420
 """From the kernel's start to power-off; takes 110 s on two cores that others use too."""
 
 # The kernel of the guest has no pseudo terminals (CONFIG_UNIX98_PTYS), and PrivateDevices= wants their /dev/ptmx.
