@@ -100,7 +100,7 @@ def test_the_hot_range_is_that_of_the_memory_and_followed(
     drive(service.run_dir, scenario, name="mover")
 
 
-SIZE = r"[\d.]+ ([KMG]i)?B"
+ANY_SIZE = r"[\d.]+ ([KMG]i)?B"
 
 
 def test_every_number_has_its_unit(serve: Callable[..., Any], drive: Callable[..., None]) -> None:
@@ -108,10 +108,10 @@ def test_every_number_has_its_unit(serve: Callable[..., Any], drive: Callable[..
 
     async def scenario(view: Any) -> None:
         await view.sees("watched for")
-        assert re.search(rf"WSS {SIZE} of 1 GiB monitored \(<?\d+ %\)", view.text)
+        assert re.search(rf"WSS {ANY_SIZE} of 1 GiB monitored \(<?\d+ %\)", view.text)
         assert re.search(r"CPU [\d.]+ % \| [\d,]+ checks/s \| \d+ regions", view.text)
         assert re.search(r"rate 0 \[ \.:-=\+\*#%@\] 100 %  cell 500 ms x [\d.]+ MiB", view.text)
-        assert re.search(rf"WSS now {SIZE}, p50 {SIZE}, p95 {SIZE} in [\d.]+ (ms|s)", view.text)
+        assert re.search(rf"WSS now {ANY_SIZE}, p50 {ANY_SIZE}, p95 {ANY_SIZE} in [\d.]+ (ms|s)", view.text)
         assert re.search(r"\|-10 s .* \d\d:\d\d:\d\d", view.text)
         regions = view.panel("regions")[2:]
         row = re.compile(r"[0-9a-f]{12} +[\d.]+ [KMG]iB +<?\d+ % +[\d.]+ (ms|s|min)\b")
