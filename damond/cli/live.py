@@ -14,7 +14,7 @@ from rich.live import Live
 from damond.cli.picture import LivePicture, snapshot_line
 from damond.cli.words import clock
 from damond.core import Snapshot
-from damond.report.mappings import NOTHING_MAPPED, MapsByTarget
+from damond.core.mappings import NOTHING_MAPPED, MapsByTarget
 
 REDRAW_EVERY_S: Final = 0.25
 """Least time between two pictures: nobody reads faster, and drawing costs more CPU than monitoring. Seconds."""

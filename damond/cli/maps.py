@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from damond.core import Snapshot
-from damond.report.mappings import Mappings, MapsByTarget
+from damond.core.mappings import Mappings, MapsByTarget
 
 READ_EVERY_S: Final = 1.0
 """Least time between two looks at one process, as often as vaddr fits its regions. Seconds."""

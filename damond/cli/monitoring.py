@@ -13,10 +13,10 @@ from damond.cli.live import View, can_draw, open_view
 from damond.cli.maps import MapsReader
 from damond.cli.notes import Notes
 from damond.core import Snapshot
+from damond.core.mappings import NOTHING_MAPPED, MapsByTarget, cut
 from damond.errors import DamondError, from_code
 from damond.plugin import Registry
 from damond.report.accumulator import Accumulator
-from damond.report.mappings import NOTHING_MAPPED, MapsByTarget, cut
 from damond.service.embedded import EmbeddedSupervisor
 from damond.service.spec import ContextSpec
 from damond.stream import wire

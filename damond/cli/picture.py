@@ -14,7 +14,7 @@ from damond.cli import ramp
 from damond.cli.rows import Row, group
 from damond.cli.words import address, clock, granularity_words, per_second, percent, share_of, shortened
 from damond.core import Snapshot, TargetSnapshot
-from damond.report.mappings import NOTHING_MAPPED, Mappings, MapsByTarget, cut
+from damond.core.mappings import NOTHING_MAPPED, Mappings, MapsByTarget, cut
 from damond.units import NSEC_PER_USEC, format_interval, format_size
 
 DIM: Final = Style(dim=True)

@@ -5,8 +5,8 @@ from typing import Final, Self
 
 import numpy as np
 
+from damond.core.mappings import Mappings
 from damond.core.regions import Addrs
-from damond.report.mappings import Mappings
 from damond.report.profile import Profile, distinct
 from damond.report.raster import Raster, divided, recorded, time_edges
 from damond.report.subject import Subject

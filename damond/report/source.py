@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from damond.core import Snapshot
+from damond.core.mappings import Mappings, MapsOverTime
 from damond.record import Block, MappingsAt, MemoryAt, Record, RecordedContext
-from damond.report.mappings import Mappings, MapsOverTime
 from damond.report.subject import Subject
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from damond.core.mappings import MapsOverTime
 from damond.record import Block, MemoryAt
-from damond.report.mappings import MapsOverTime
 from damond.report.windows import Windows
 
 _NR_PLACES: Final = 256

@@ -7,9 +7,9 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from damond.core.mappings import Mappings, MapsOverTime, unmixed
 from damond.core.regions import Addrs, Counts
 from damond.record.columns import Block
-from damond.report.mappings import Mappings, MapsOverTime, unmixed
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

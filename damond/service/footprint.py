@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from damond.core import Mapping, ProcessMemory
-from damond.report.mappings import Mappings
+from damond.core.mappings import Mappings
 
 READ_EVERY_S: Final = 4.9
 """Least time between two looks at all processes: one for each summary. Seconds."""

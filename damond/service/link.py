@@ -7,7 +7,6 @@ import array
 import os
 import select
 import socket
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
@@ -93,11 +92,7 @@ class Link:
 
 def wait_readable(fds: Sequence[int], timeout_s: float) -> list[int]:
     """Wait until one of the descriptors can be read. select, because poll and epoll round to whole milliseconds."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        ready = select.select(fds, (), (), max(0.0, deadline - time.monotonic()))[0]
-        if ready or time.monotonic() >= deadline:
-            return list(ready)
+    return list(select.select(fds, (), (), max(0.0, timeout_s))[0])
 
 
 def close_all(fds: Sequence[int]) -> None:

@@ -94,6 +94,7 @@ class LinkStop:
         self._wakeup, signalled = socket.socketpair()
         signalled.setblocking(False)  # noqa: FBT003 - the standard library's signature
         self._signalled = signalled  # kept open
+        self._fds = [link.fileno(), self._wakeup.fileno()]
         signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_term)
 
@@ -103,10 +104,11 @@ class LinkStop:
     def wait(self, timeout_s: float) -> bool:
         """Wait that long, or until a stop is requested: then return True. A request of a person ends the wait, too."""
         deadline_s = time.monotonic() + timeout_s
-        patient = True
-        while patient and not self.reason:
-            ready = wait_readable([self._link.fileno(), self._wakeup.fileno()], deadline_s - time.monotonic())
-            patient = self._link.fileno() in ready and not self._listen()
+        while not self.reason:
+            ready = wait_readable(self._fds, timeout_s)
+            if self._fds[0] not in ready or self._listen():
+                break
+            timeout_s = deadline_s - time.monotonic()
         return bool(self.reason)
 
     def _listen(self) -> bool:

@@ -10,6 +10,8 @@ _MASK: Final = 2**64 - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _MIX_1: Final = 0xBF58476D1CE4E5B9
 _MIX_2: Final = 0x94D049BB133111EB
+_FACTOR_1, _FACTOR_2 = np.uint64(_MIX_1), np.uint64(_MIX_2)
+_SHIFT_1, _SHIFT_2, _SHIFT_3, _SHIFT_4 = map(np.uint64, (30, 27, 31, 11))
 
 
 def draw_key(*parts: int) -> int:
@@ -26,10 +28,11 @@ def draw_key(*parts: int) -> int:
 def draw(key: int, pages: Pages) -> Floats:
     """Draw one number in [0, 1) per page: chance without a state, so that a page has one result per key."""
     x = pages ^ np.uint64(key)
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(_MIX_1)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(_MIX_2)
-    x ^= x >> np.uint64(31)
-    x >>= np.uint64(11)
+    shifted = x >> _SHIFT_1
+    x ^= shifted
+    x *= _FACTOR_1
+    x ^= np.right_shift(x, _SHIFT_2, out=shifted)
+    x *= _FACTOR_2
+    x ^= np.right_shift(x, _SHIFT_3, out=shifted)
+    x >>= _SHIFT_4
     return x.astype(np.float64) * 2.0**-53

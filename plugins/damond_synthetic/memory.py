@@ -60,8 +60,8 @@ class Moment:
         """Give the same for page numbers in ascending order, as a monitor has them; this is the quick one."""
         miss = np.ones(len(pages))
         for piece, rows in self._rows(pages):
-            miss[rows] *= piece.factor(pages[rows])
-        return 1.0 - miss
+            miss[rows] *= piece.factor(pages[rows]) if callable(piece.miss) else piece.miss
+        return np.subtract(1.0, miss, out=miss)
 
     def mean_touch_probability(self, wanted: AddrRange) -> float:
         """Give the mean over the pages of a range: the chance of a check at a random address in it."""
@@ -124,10 +124,18 @@ class Memory:
     def __init__(self, areas: Sequence[AddrRange], tracks: Sequence[Track]) -> None:
         self.areas = tuple(areas)
         self.tracks = tuple(tracks)
+        self._latest: list[tuple[tuple[int, float, int], Sequence[_Piece]]] = [((0, 0.0, 0), ())] * len(self.tracks)
 
     def at(self, time_us: int, interval_us: int) -> Moment:
         """Look at one sampling interval, which begins at a virtual time. Microseconds."""
-        pieces = [_Piece(*each) for track in self.tracks for each in track.misses(time_us, interval_us)]
+        pieces: list[_Piece] = []
+        for index, track in enumerate(self.tracks):
+            exposed = (*track.exposure(time_us, interval_us), interval_us)
+            latest, same = self._latest[index]
+            if latest != exposed:  # one that does what it did the last time keeps its pieces
+                same = [_Piece(*each) for each in track.misses_of(*exposed)]
+                self._latest[index] = exposed, same
+            pieces += same
         return Moment(self.areas, pieces)
 
     def access_rates(self, pages: Pages, time_us: int, interval_us: int) -> Floats:

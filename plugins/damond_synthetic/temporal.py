@@ -27,6 +27,8 @@ class Wave:
 
     def exposure_us(self, start_us: int, end_us: int) -> float:
         """Integrate the factor over a time. Microseconds at full intensity."""
+        if self.integral is float:  # the usual one, at each sample
+            return float(end_us - start_us)
         first = start_us % self.period_us / self.period_us + self.phase
         last = first + (end_us - start_us) / self.period_us
         return (self._upto(last) - self._upto(first)) * self.period_us

@@ -39,14 +39,14 @@ class Movement:
 
     def offset(self, time_us: int) -> int:
         """Tell by how many pages the range has moved."""
+        if self.kind == "none":
+            return 0
         now = time_us % self.period_us
         if self.kind == "slide":
             return (self.room + 1) * now // self.period_us
         if self.kind == "bounce":
             return 2 * self.room * min(now, self.period_us - now) // self.period_us
-        if self.kind == "hop":
-            return (self.room // self.stride + 1) * now // self.period_us * self.stride
-        return 0
+        return (self.room // self.stride + 1) * now // self.period_us * self.stride
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,10 @@ class Track:
 
     def misses(self, time_us: int, interval_us: int) -> Iterator[tuple[int, int, int, MISS]]:
         """Describe one sampling interval by pieces: origin, first and end page, and the probability of a miss."""
-        origin, exposure_us = self._exposure(time_us, interval_us)
+        yield from self.misses_of(*self.exposure(time_us, interval_us), interval_us)
+
+    def misses_of(self, origin: int, exposure_us: float, interval_us: int) -> Iterator[tuple[int, int, int, MISS]]:
+        """Describe the sampling interval that :meth:`exposure` has told of, as :meth:`misses` does."""
         if not exposure_us:
             return
         for piece in self.shape.pieces:
@@ -89,7 +92,7 @@ class Track:
 
     def touches(self, pages: Pages, time_us: int, interval_us: int) -> Floats:
         """Give the accesses to be expected for each page (by number) in one sampling interval."""
-        origin, exposure_us = self._exposure(time_us, interval_us)
+        origin, exposure_us = self.exposure(time_us, interval_us)
         full = self.probability / self.shape.greatest / interval_us if self.rate is None else self.rate / USEC_PER_SEC
         place = pages.astype(np.float64) - origin
         touches = np.zeros(len(pages))
@@ -98,8 +101,11 @@ class Track:
             touches[rows] = piece.share(place[rows]) if callable(piece.share) else piece.share
         return touches * (full * exposure_us)
 
-    def _exposure(self, time_us: int, interval_us: int) -> tuple[int, float]:
-        """Tell where the track lies in an interval, and how long it works in it at full intensity. Microseconds."""
+    def exposure(self, time_us: int, interval_us: int) -> tuple[int, float]:
+        """Tell on which page the track begins in an interval, and how long it works in it at full intensity.
+
+        Microseconds.
+        """
         begin = max(time_us - self.begin_us, 0)
         end = time_us + interval_us if self.until_us is None else min(time_us + interval_us, self.until_us)
         active = end - self.begin_us > begin

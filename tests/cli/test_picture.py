@@ -10,7 +10,7 @@ from rich.console import Console
 
 from damond.cli.picture import LivePicture, short_interval, snapshot_line
 from damond.core import BudgetUse, Snapshot, TargetSnapshot
-from damond.report.mappings import NOTHING_MAPPED, Mappings, MapsByTarget
+from damond.core.mappings import NOTHING_MAPPED, Mappings, MapsByTarget
 
 PAGE = 4096
 MIB = 1 << 20

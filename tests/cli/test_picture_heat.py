@@ -8,8 +8,8 @@ from rich.console import Console
 
 from damond.cli.heat_picture import RunPicture, touched_lines
 from damond.core import Snapshot, TargetSnapshot
+from damond.core.mappings import NOTHING_MAPPED, cut
 from damond.report import Accumulator, Mappings, MapsByTarget, Touched
-from damond.report.mappings import NOTHING_MAPPED, cut
 
 MIB = 1 << 20
 BASE = 0x7F3A_1000_0000

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from damond.core import Origin, Snapshot
+from damond.core.mappings import Mappings, MapsOverTime, cut
 from damond.record import Block
-from damond.report.mappings import Mappings, MapsOverTime, cut
 from damond.report.windows import Windows
 
 Make = Callable[..., Snapshot]

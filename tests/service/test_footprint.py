@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from damond.core import Mapping
-from damond.report.mappings import Mappings
+from damond.core.mappings import Mappings
 from damond.service.footprint import FootprintReader, joined
 
 LIMIT_S = 20.0

@@ -12,9 +12,9 @@ from damond.cli.report.chart import eighth_of, round_up
 from damond.cli.report.heat_text import scale_of, title
 from damond.cli.report.times import from_ns
 from damond.cli.words import address, shortened
+from damond.core.mappings import Mappings
 from damond.report.coverage import Coverage
 from damond.report.heatmap import Area, Heatmap
-from damond.report.mappings import Mappings
 from damond.report.measures.heat import Heat
 from damond.report.timeline import Series
 from damond.report.windows import Bools, Floats, Ints

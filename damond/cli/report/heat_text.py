@@ -13,8 +13,8 @@ from damond.cli.heat_picture import Labels, area_lines, fold_line
 from damond.cli.picture import BOLD, DIM, gap_words, name_width, target_name
 from damond.cli.report.axis import axis_lines
 from damond.cli.words import percent, seconds
+from damond.core.mappings import Mappings
 from damond.report.heatmap import Heatmap
-from damond.report.mappings import Mappings
 from damond.report.measures.heat import Heat, Unit
 from damond.units import format_size
 

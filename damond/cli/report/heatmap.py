@@ -10,8 +10,8 @@ from damond.cli import output
 from damond.cli.report import asking, figures, heat_text, run
 from damond.cli.report.emit import Form, Page, emit
 from damond.cli.report.opening import Asked, Opened
+from damond.core.mappings import Mappings
 from damond.errors import UnknownNameError
-from damond.report.mappings import Mappings
 from damond.report.measures import heat
 from damond.report.measures.heat import Canvas, Heat, Unit
 from damond.report.subject import Subject

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from damond.cli.picture import target_name
 from damond.cli.watching.view import View
 from damond.cli.words import address, granularity_words
+from damond.core.mappings import Mappings
 from damond.report.heatmap import Heatmap
-from damond.report.mappings import Mappings
 from damond.report.scrolling import Grid, Scrolling
 from damond.report.series import Windows
 from damond.units import format_size

@@ -15,7 +15,7 @@ from damond.cli.watching.rolling import Rolling
 from damond.cli.watching.view import View
 from damond.cli.words import address, percent, shortened
 from damond.core import AddrRange, TargetSnapshot
-from damond.report.mappings import Mappings
+from damond.core.mappings import Mappings
 from damond.units import format_size
 
 _ADDRESS, _SIZE, _PERCENT, _AGE, _SAMPLES, _LEAST_NAME, _MAX_BAR = 12, 8, 5, 7, 7, 8, 24

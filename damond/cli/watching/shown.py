@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from damond.cli.maps import MapsReader
 from damond.core import Snapshot
-from damond.report.mappings import NOTHING_MAPPED, MapsByTarget, cut
+from damond.core.mappings import NOTHING_MAPPED, MapsByTarget, cut
 from damond.report.recent import Recent
 from damond.report.scrolling import Scrolling
 from damond.report.series import WorkingSets

@@ -6,10 +6,10 @@ from typing import Final, Literal
 
 import numpy as np
 
+from damond.core.mappings import Mappings
 from damond.core.regions import Addrs
 from damond.report.cells import Cells, cell_edges
 from damond.report.coverage import Coverage, gather
-from damond.report.mappings import Mappings
 from damond.report.measures.bandwidth import BandwidthCounter
 from damond.report.measures.wss import WssCounter
 from damond.report.memory import Memory, memory_of

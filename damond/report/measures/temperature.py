@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from damond.core.mappings import Mappings
 from damond.report.cells import Cells, cell_edges
 from damond.report.coverage import Coverage, gather
-from damond.report.mappings import Mappings
 from damond.report.peaks import find_peaks
 from damond.report.recency import TIMES_NS
 from damond.report.subject import Subject

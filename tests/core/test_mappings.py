@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from damond.core import Snapshot, TargetSnapshot
-from damond.report.mappings import NO_ACCESS, SHARED, Mappings, cut
+from damond.core.mappings import NO_ACCESS, SHARED, Mappings, cut
 
 PAGE = 4096
 REAL = b"""\

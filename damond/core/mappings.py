@@ -1,7 +1,6 @@
 """What processes have mapped: monitored ranges have holes in them, and a hole is no memory."""
 
 import bisect
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -209,4 +208,4 @@ def _name(permissions: bytes, inode: bytes, path: bytes) -> str:
     if text.startswith("["):
         return text
     # Shared memory without a name is a file of this one (shmem_zero_setup, mm/shmem.c, Linux 6.12).
-    return SHARED if text == "/dev/zero" else os.path.basename(text).removeprefix("memfd:")  # noqa: PTH119 - no file
+    return SHARED if text == "/dev/zero" else text.rsplit("/", 1)[-1].removeprefix("memfd:")
