@@ -40,15 +40,13 @@ types: $(STAMP)
 architecture: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
-# What measures, boots or breaks things has the machine to itself; the rest shares it.
-ALONE := tests/chaos tests/kernel tests/systemd
 # How long the building of kernels to test on may take that are not at hand; 'make kernel' takes its time.
 KERNEL_MINUTES ?= 0
 
 unit: $(STAMP)
-	$(BIN)/pytest -q -n 2 --dist loadfile $(addprefix --ignore ,$(ALONE))
 	@$(BIN)/python -m tests.kernel.build --minutes $(KERNEL_MINUTES)
-	$(BIN)/pytest -q -rs $(ALONE)
+	$(BIN)/pytest -q -rs -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/chaos
+	$(BIN)/pytest -q -rs tests/chaos  # breaks things, and has the machine to itself
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/figures.py

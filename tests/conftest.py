@@ -18,6 +18,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 hypothesis.settings.register_profile("no-deadline", deadline=None)
 hypothesis.settings.load_profile("no-deadline")
 
+FIRST = ("tests/kernel/test_guest.py", "tests/systemd/test_boot.py")
+"""Take minutes on one CPU: what is begun first does not keep the others waiting at the end."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; the rest comes in an order of chance."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
 
 @pytest.fixture
 def public_path() -> Iterator[Path]:
