@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 _ANSWER_LIMIT_S: Final = 5.0
 """How long the launcher may take to fork, or to answer; it takes milliseconds."""
+_STALL_S: Final = 1.0
+"""Later than this the loop does not run because the machine is busy, but because it was stopped."""
 _MAX_PIDS: Final = 256
 """Processes that are asked about at once: so that the answer fits into a message of the link."""
 
@@ -97,7 +99,7 @@ class LauncherProcess:
             message = {"kind": "start", "spec": spec.to_map(), "endpoint": self._endpoint}
             self._link.send(message, [theirs.fileno(), stderr_write])
             self._forking.append(handle)
-            asyncio.get_running_loop().call_later(_ANSWER_LIMIT_S, self._give_up, handle)
+            self._wait_for_fork(handle)
         except (LinkClosedError, OSError, ValueError) as error:
             handle.ended(-signal.SIGKILL)
             if isinstance(error, ValueError):
@@ -126,9 +128,17 @@ class LauncherProcess:
         except BlockingIOError:
             _log.error("the launcher takes no requests; worker %d gets no %s", pid, signal.Signals(signum).name)
 
-    def _give_up(self, handle: WorkerHandle) -> None:
+    def _wait_for_fork(self, handle: WorkerHandle) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(_ANSWER_LIMIT_S, self._give_up, handle, loop.time() + _ANSWER_LIMIT_S)
+
+    def _give_up(self, handle: WorkerHandle, due_s: float) -> None:
         """End the wait for a launcher that does not fork; what it forks later is killed then."""
-        if handle in self._forking and handle.is_alive:
+        if handle not in self._forking or not handle.is_alive:
+            return
+        if asyncio.get_running_loop().time() > due_s + _STALL_S:
+            self._wait_for_fork(handle)  # we were stopped ourselves (Ctrl-Z), and the launcher with us
+        else:
             handle.refusal = f"the launcher (pid {self.pid}) does not answer"
             handle.ended(os.EX_UNAVAILABLE)
 
