@@ -37,6 +37,8 @@ from damond.stream.wire import Event
 __all__ = ["Client", "Event", "Remote", "Snapshot", "Subscription", "Summary", "Welcome", "subscribe"]
 
 VERSION: Final = 1
+MAX_REQUEST_SZ: Final = 256 * 1024
+"""Bytes of the largest request that a supervisor reads."""
 STEERING: Final = frozenset({"start", "stop", "tune", "pause", "resume", "shutdown", "reload"})
 """Requests that change something: they go to the socket ``control``, all others to ``query``."""
 TIMEOUT_S: Final = 5.0
@@ -172,16 +174,19 @@ class Client:
         Raises:
             UnreachableError: No reply came in time.
             DamondError: What the supervisor answered: the class belongs to its code.
-            ProtocolError: The reply can't be understood.
+            ProtocolError: The request is larger than what is read, or the reply can't be understood.
         """
         request_id = next(self._ids)
+        raw = msgpack.packb({"v": VERSION, "id": request_id, "verb": verb, "args": dict(args or {})})
+        if len(raw) > MAX_REQUEST_SZ:  # far larger ones are dropped by libzmq, and nobody would answer
+            raise ProtocolError(f"a request of {len(raw)} bytes", hint=f"at most {MAX_REQUEST_SZ} bytes are read")
         dealer = self._socket("control" if verb in STEERING and self._remote is None else "query")
         if not dealer.poll(int(timeout_s * 1000), zmq.POLLOUT):  # the connection was lost: send would wait for ever
             raise UnreachableError(
                 f"the supervisor could not be asked for '{verb}' within {timeout_s:g} s",
                 hint="it is gone, does not read, or has taken our key off its file",
             )
-        dealer.send(msgpack.packb({"v": VERSION, "id": request_id, "verb": verb, "args": dict(args or {})}))
+        dealer.send(raw)
         while True:
             if not dealer.poll(int(timeout_s * 1000)):
                 raise UnreachableError(

@@ -20,6 +20,7 @@ from damond.service.checks import context_problems
 from damond.service.config_files import Files, Place
 from damond.service.pace import ATTRS, DEFAULT_MAX_CPU, AttrsTable, MaxChecks, MaxCpu, PaceTable, pace, policy
 from damond.service.recording import RecordSettings
+from damond.service.replay import LIMIT_SZ
 from damond.service.selector import Selector
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.units import parse_interval, parse_size
@@ -64,6 +65,11 @@ def _age(value: Any) -> int | None:
 def _size(value: Any) -> int | None:
     """Read the greatest size of a record. Bytes."""
     return _limited(value, "1GiB", lambda text: Retention.checked(None, parse_size(text)).max_sz_bytes)
+
+
+def _replay(value: Any) -> int | None:
+    """Read the memory for replay. Bytes."""
+    return _limited(value, "32MiB", parse_size)
 
 
 def _limited(value: Any, example: str, parse: Callable[[str], int | None]) -> int | None:
@@ -120,6 +126,7 @@ class ServiceTable(_Table):
     plugins: list[str] | None = None
     max_cpu: MaxCpu = DEFAULT_MAX_CPU
     max_checks_per_s: MaxChecks = None
+    replay: Annotated[int, BeforeValidator(_replay)] = LIMIT_SZ
 
 
 class RemoteTable(_Table):

@@ -3,12 +3,12 @@
 import logging
 import threading
 import time
-from collections import deque
 from typing import Final
 
 import zmq
 
 from damond.errors import ProtocolError
+from damond.service.replay import Frames, Replay
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints
 from damond.stream.publisher import Publisher
@@ -20,7 +20,6 @@ SNDHWM: Final = 256
 subscriber alone; its client library tells it."""
 _RCVHWM: Final = 256
 _CONNECT_TIMEOUT_S: Final = 5.0
-_REPLAY_BYTES: Final = 32 * 1024 * 1024
 
 MAX_SUBSCRIPTION_SZ: Final = 1024
 """Bytes of the largest subscription: a topic has at most 82. Who sends more is disconnected."""
@@ -29,8 +28,6 @@ _FOR_READERS: Final = 0b10
 """I/O threads: whoever floods the stream with connections must not make workers look late."""
 _NR_FRAMES: Final = 3
 _SNAPSHOT: Final = b".snapshot"
-
-Frames = list[bytes]
 
 
 class Drops:
@@ -85,21 +82,22 @@ class Hub:
         endpoints: Where the sockets are.
         host: Name of this machine.
         welcome: What every subscriber is told when it is connected.
+        replay_sz: Memory for the snapshots that are kept for replay. Bytes.
 
     Attributes:
         newest: Topic -> frames of its newest message.
         last_snapshot_s: Context -> when its last snapshot went through, by the monotonic clock.
+        replay: The snapshots that went through lately.
         drops: What can be known of losses, see :class:`Drops`.
     """
 
-    def __init__(self, endpoints: Endpoints, host: str, welcome: bytes) -> None:
+    def __init__(self, endpoints: Endpoints, host: str, welcome: bytes, replay_sz: int) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=2)
         self._host = host
         self._workers_endpoint = endpoints.workers
         self.newest: dict[bytes, Frames] = {}
         self.last_snapshot_s: dict[str, float] = {}
-        self._replay: deque[Frames] = deque()
-        self._replay_sz = 0
+        self.replay = Replay(replay_sz)
         self.drops = Drops()
         sub = self._context.socket(zmq.SUB)
         sub.setsockopt(zmq.LINGER, 0)
@@ -146,12 +144,9 @@ class Hub:
                     continue
                 self.newest[frames[0]] = frames
                 if frames[0].endswith(_SNAPSHOT):
+                    self.replay.add(frames)
                     name = frames[0][len(wire.PREFIX) : -len(_SNAPSHOT)].decode("ascii", errors="replace")
                     self.last_snapshot_s[name] = time.monotonic()
-                self._replay.append(frames)
-                self._replay_sz += sum(map(len, frames))
-                while self._replay_sz > _REPLAY_BYTES:
-                    self._replay_sz -= sum(map(len, self._replay.popleft()))
         except zmq.ContextTerminated:
             seen.close()
 
@@ -167,13 +162,6 @@ class Hub:
         publisher = Publisher(self._context, self._workers_endpoint, self._host, time.time_ns())
         publisher.wait_connected(_CONNECT_TIMEOUT_S)
         return publisher
-
-    def replay(self, context: str, epoch: int, from_seq: int) -> list[Frames]:
-        """List the snapshots of one worker that are still kept, from a seq on, oldest first."""
-        wanted = wire.topic(context, "snapshot")
-        rows = [frames for frames in list(self._replay) if frames[0] == wanted]
-        numbered = [(wire.parse_header(frames[1]), frames) for frames in rows]
-        return [frames for (its_epoch, seq), frames in numbered if its_epoch == epoch and seq >= from_seq]
 
     def close(self) -> None:
         """End the stream."""

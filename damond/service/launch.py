@@ -36,10 +36,12 @@ class LauncherProcess:
 
     Attributes:
         lost: Set when the launcher has died: no worker lives, and nothing can be started any more.
+        nr_ended: Workers that have ended.
     """
 
     def __init__(self, endpoints: Endpoints, *, trusting: bool = False, plugins: Sequence[str] | None = None) -> None:
         self.lost = asyncio.Event()
+        self.nr_ended = 0
         self._endpoint = endpoints.workers
         self._settings = {
             "trusting": trusting,
@@ -189,6 +191,7 @@ class LauncherProcess:
             if not answer.done():
                 answer.set_result(message["paths"])
         else:
+            self.nr_ended += 1
             self._handles.pop(message["pid"]).ended(message["status"])
 
     def _forked(self, handle: WorkerHandle, pid: int) -> None:

@@ -4,11 +4,9 @@ from typing import Any, Final
 
 import msgpack
 
+from damond.client import MAX_REQUEST_SZ, VERSION
 from damond.errors import ProtocolError
 
-VERSION: Final = 1
-MAX_REQUEST_SZ: Final = 256 * 1024
-"""Bytes of the largest request that is read; a larger one is answered with an error."""
 _MAX_ID_SZ: Final = 64
 _MAX_DEPTH: Final = 32
 

@@ -87,6 +87,7 @@ class Service:
                 lost_lines=lambda: journal.lost,
                 plugins=service.plugins,
                 identity=identity,
+                replay_sz=service.replay,
                 sharing=Sharing(
                     None if isinstance(service.max_cpu, str) else service.max_cpu, service.max_checks_per_s
                 ),

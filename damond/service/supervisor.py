@@ -20,12 +20,14 @@ from damond.plugin import Registry
 from damond.service.checks import target_problems
 from damond.service.contexts import Contexts
 from damond.service.follow import FOLLOW_EVERY_S, Command, follow, with_targets
+from damond.service.heap import give_back
 from damond.service.hub import SNDHWM, Hub
 from damond.service.launch import LauncherProcess
 from damond.service.lost import Lost
 from damond.service.managed import ManagedContext
 from damond.service.privileges import Identity, describe
 from damond.service.processes import Processes
+from damond.service.replay import LIMIT_SZ
 from damond.service.runtime_dir import RuntimeDir
 from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec, TargetSpec
@@ -56,6 +58,7 @@ class Supervisor:
         plugins: As in :class:`LauncherProcess`.
         identity: Whom this process becomes as soon as the launcher runs, which stays as it is.
         sharing: The budgets of the service; None is no bound.
+        replay_sz: Memory for snapshots that were published lately. Bytes.
 
     Attributes:
         contexts: What has been started, and what could be.
@@ -80,6 +83,7 @@ class Supervisor:
         plugins: Sequence[str] | None = None,
         identity: Identity | None = None,
         sharing: Sharing | None = None,
+        replay_sz: int = LIMIT_SZ,
     ) -> None:
         self.contexts = Contexts(known, self._forget)
         self.registry = registry
@@ -92,6 +96,7 @@ class Supervisor:
         self._on_stderr = on_stderr or _forward_stderr
         self._lost_lines = lost_lines or (lambda: 0)
         self._restarts = restarts
+        self._replay_sz = replay_sz
         self._host = socket.gethostname()
         self._started_ns = time.time_ns()
         self.welcome = welcome.encode(
@@ -104,7 +109,7 @@ class Supervisor:
             if self._identity is not None:
                 self._identity.assume()
             with self._runtime.binding("stream", shared=True):
-                self.hub = Hub(self._runtime.endpoints, self._host, self.welcome)
+                self.hub = Hub(self._runtime.endpoints, self._host, self.welcome, self._replay_sz)
         except BaseException:
             await self.launcher.__aexit__()
             raise
@@ -320,7 +325,11 @@ class Supervisor:
                     _log.warning("targets stay as they are, processes can't be listed: %s", error)
 
     async def _watch_costs(self) -> None:
+        nr_ended = 0
         while True:
+            if self.launcher.nr_ended != nr_ended:
+                nr_ended = self.launcher.nr_ended
+                give_back()
             self.sharing.measure(self.launcher.pid)
             self.sharing.share(self.contexts.running())
             await asyncio.sleep(_SHARE_EVERY_S)
@@ -342,6 +351,7 @@ class Supervisor:
             "stream": self._runtime.endpoints.stream,
             "nr_running": self.nr_running,
             "budget": self.sharing.describe(),
+            "replay": self.hub.replay.describe(),
             "drops": {
                 "missed": dict(self.hub.drops.missed),
                 "malformed": self.hub.drops.malformed,

@@ -9,10 +9,10 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from damond import __version__
+from damond.client import VERSION
 from damond.errors import NotPermittedError, UnknownNameError, UsageError
 from damond.service import config
 from damond.service.pace import PaceTable, as_plain
-from damond.service.protocol import VERSION
 from damond.service.supervisor import Supervisor
 from damond.stream import wire
 
@@ -184,7 +184,7 @@ class Verbs:
         self._known(args.context)
         rows: list[list[bytes]] = []
         size = 0
-        for frames in self._supervisor.hub.replay(args.context, args.epoch, args.from_seq):
+        for frames in self._supervisor.hub.replay.find(args.context, args.epoch, args.from_seq):
             size += sum(map(len, frames))
             if size > _REPLY_SZ and rows:
                 return {"frames": rows, "end": False}

@@ -217,6 +217,15 @@ def test_malformed(served: Path, frames: list[bytes]) -> None:
     assert reply["error"]["code"] == ProtocolError.code
 
 
+@pytest.mark.parametrize("nr_bytes", [300_000, 5_000_000], ids=["answered", "dropped by libzmq"])
+def test_the_client_sends_nothing_oversized(served: Path, nr_bytes: int) -> None:
+    """It is refused at once, whatever libzmq would do with it, and the connection can be used on."""
+    with Client(served) as client:
+        with pytest.raises(ProtocolError, match="at most 262144 bytes"):
+            client.request("start", {"names": ["x" * nr_bytes]})
+        assert client.hello()
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=200))
 def test_garbage(served: Path, raw: bytes) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from damond.client import Client, subscribe
 from damond.service.remote import make_keys
 
-LIMIT_S = 60
+LIMIT_S = 120
 CONFIG = Path("/etc/damond/damond.toml")
 RUNTIME = "/run/damond"
 MIB = 1 << 20
