@@ -8,11 +8,12 @@ from damond.core.attrs import Attrs
 from damond.core.budget import Budget, BudgetUse
 from damond.core.confidence import Advice
 from damond.core.context import Callback, Context
-from damond.core.kdamond import Clock, Kdamond, Sink, StopSource
+from damond.core.kdamond import Kdamond
 from damond.core.policy import Policy
 from damond.core.primitive import NoOptions, Primitive, Probe, SourceProbe, Window
 from damond.core.regions import MIN_REGION_SZ, AddrRange, Region, Regions
 from damond.core.snapshot import Mapping, Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot, summarize
+from damond.core.surroundings import Clock, Sink, StopSource
 from damond.core.target import Target
 from damond.core.tuning import IntervalsGoal
 

@@ -1,7 +1,7 @@
 """The monitoring loop (``kdamond_fn``)."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from damond.core.policies.kernel import KernelPolicy
 from damond.core.policy import Policy
 from damond.core.primitive import Primitive, Window
 from damond.core.snapshot import Snapshot, TargetSnapshot
+from damond.core.surroundings import Clock, Sink, StopSource
 from damond.core.target import Target
 from damond.core.tuning import IntervalsGoal
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
@@ -26,42 +27,6 @@ _LOOK_S: Final = 1.0
 
 _REST_S: Final = 0.1
 """How soon a context that is paused or without targets takes note of a request. Seconds."""
-
-
-class Clock(Protocol):
-    """Where the loop's time comes from."""
-
-    def wall_ns(self) -> int:
-        """Return Unix time. Nanoseconds."""
-
-    def monotonic_ns(self) -> int:
-        """Return a time that never steps. Nanoseconds."""
-
-    def cpu_us(self) -> int:
-        """Return the CPU time that the monitoring has used. Microseconds."""
-
-
-class StopSource(Protocol):
-    """Sleeping and listening are one thing (``kdamond_need_stop``)."""
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait that long, or until the monitoring is to stop: then return True at once."""
-
-
-class Sink(Protocol):
-    """Who takes what the monitoring finds."""
-
-    def started(self, ctx: Context, primitive: Primitive) -> None:
-        """Take note that the regions are there and sampling begins."""
-
-    def aggregated(self, snapshot: Snapshot) -> None:
-        """Take the result of one aggregation."""
-
-    def tuned(self, ctx: Context, old: Attrs) -> None:
-        """Take note that the attributes have changed, as somebody asked for."""
-
-    def paced(self, ctx: Context, old: Attrs) -> None:
-        """Take note that goal or budget have changed the attributes: up to once per aggregation."""
 
 
 class Kdamond:

@@ -8,7 +8,7 @@ from typing import Final
 import zmq
 
 from damond.errors import ProtocolError
-from damond.service.replay import Frames, Replay
+from damond.service.replay import LIMIT_SZ, Frames, Replay
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints
 from damond.stream.publisher import Publisher
@@ -91,7 +91,7 @@ class Hub:
         drops: What can be known of losses, see :class:`Drops`.
     """
 
-    def __init__(self, endpoints: Endpoints, host: str, welcome: bytes, replay_sz: int) -> None:
+    def __init__(self, endpoints: Endpoints, host: str, welcome: bytes, replay_sz: int = LIMIT_SZ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=2)
         self._host = host
         self._workers_endpoint = endpoints.workers

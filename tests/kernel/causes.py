@@ -7,7 +7,7 @@ from typing import Final
 
 from damond.core import Snapshot
 from tests.kernel.evaluate import Layout, counted, overlap, total, without
-from tests.kernel.patterns import Ranges
+from tests.kernel.patterns import PAGE, Ranges
 
 _MUCH: Final = 0.5
 """From this share of what is wrong on something is called its cause."""
@@ -28,6 +28,8 @@ class Causes:
         at_edge: Share in pages that are about as hot as the limit between hot and not.
         after_move: Share in the second after a move.
         pieces: Ranges that were hot in the last window.
+        read_us: How often the workload came around to a page that is hot, as it was slowed. Microseconds.
+        sample_us: Sampling interval. Microseconds.
     """
 
     stretch: float = 1.0
@@ -35,6 +37,8 @@ class Causes:
     at_edge: float = 0.0
     after_move: float = 0.0
     pieces: int = 1
+    read_us: float = 0.0
+    sample_us: int = 1
 
     def __str__(self) -> str:
         said = []
@@ -46,13 +50,18 @@ class Causes:
             said.append(f"regions follow a move within windows: {self.after_move:.0%} is in the second after one")
         if self.pieces > _MANY:
             said.append(f"what is hot lies in {self.pieces} pieces")
+        if self.read_us > self.sample_us:
+            said.append(
+                f"the workload, slowed, reads a hot page once in {self.read_us / 1000:.1f} ms, "
+                f"not in every sample of {self.sample_us / 1000:g} ms"
+            )
         if self.stretch > _STRETCHED:
             said.append(f"system calls are dear here: windows take {self.stretch:.2f} times as long")
         return "; ".join(said)
 
 
-def causes(snapshots: Sequence[Snapshot], layout: Layout, stalls: Ranges) -> Causes:
-    """Measure what of the wrong lies where."""
+def causes(snapshots: Sequence[Snapshot], layout: Layout, stalls: Ranges, page_ns: float = 0.0) -> Causes:
+    """Measure what of the wrong lies where, and whether it could be seen at all: ``page_ns`` is what a page took."""
     kept = counted(snapshots, layout, stalls)
     wrong = by_child = at_edge = after_move = 0
     for each in kept:
@@ -66,7 +75,9 @@ def causes(snapshots: Sequence[Snapshot], layout: Layout, stalls: Ranges) -> Cau
         return Causes()
     stretch = statistics.median((each.end_ns - each.start_ns) / 1000 / each.aggr_us for each in kept)
     shares = (share / max(wrong, 1) for share in (by_child, at_edge, after_move))
-    return Causes(stretch, *shares, pieces=len(layout.truth(kept[-1].start_ns, kept[-1].end_ns)))
+    last = layout.truth(kept[-1].start_ns, kept[-1].end_ns)
+    read_us = page_ns * total(last) / PAGE / 1000
+    return Causes(stretch, *shares, pieces=len(last), read_us=read_us, sample_us=kept[-1].sample_us)
 
 
 def _child(layout: Layout) -> Ranges:

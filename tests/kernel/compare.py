@@ -25,7 +25,7 @@ from tests.kernel.guest import SKIPPED, in_guest
 from tests.kernel.kernels import UML, find, missing
 from tests.kernel.patterns import COMPARED, PAGE, QUICK, SEC, Ranges
 from tests.kernel.rig import LIMIT_S, frames_of, workload
-from tests.kernel.table import Row, as_json, make_row, render, slowdown, verdict
+from tests.kernel.table import Row, as_json, cost, make_row, render, verdict
 from tests.kernel.watchers import ATTRS, WARM_UP_S, ByPrimitive, Damo, KernelDamon, Watcher
 
 SECONDS = 8
@@ -104,9 +104,9 @@ def _watch(name: str, watcher: Watcher, *, physical: bool, seconds: float) -> Ro
         watched = watcher.watch(None if physical else load.layout.pid, seconds)
         load.stop()
     during = (begin_ns + WARM_UP_S * SEC, begin_ns + int((WARM_UP_S + seconds) * SEC))
-    slower = slowdown(load.chunks, (alone_ns, begin_ns), during)
+    costs = cost(load.chunks, (alone_ns, begin_ns)), cost(load.chunks, during)
     title = f"{name} (physical)" if physical else name
-    return make_row((title, watcher.name), watched, layout, load.stalls, slower, WARM_UP_S + seconds)
+    return make_row((title, watcher.name), watched, layout, load.stalls, costs, WARM_UP_S + seconds)
 
 
 def compare(name: str, who: Sequence[Watcher], *, physical: bool = False, seconds: float = SECONDS) -> list[Row]:

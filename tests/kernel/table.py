@@ -106,7 +106,12 @@ class Row:
 
 
 def make_row(
-    names: tuple[str, str], watched: Watched, layout: Layout, stalls: Ranges, slowdown: float, span_s: float
+    names: tuple[str, str],
+    watched: Watched,
+    layout: Layout,
+    stalls: Ranges,
+    costs: tuple[float, float],
+    span_s: float,
 ) -> Row:
     """Judge what was found.
 
@@ -115,7 +120,7 @@ def make_row(
         watched: What was found.
         layout: Where the truth is.
         stalls: When the workload did not get to run.
-        slowdown: See :class:`Row`.
+        costs: What a page took the workload, before and while it was watched. Nanoseconds.
         span_s: How long it was watched.
     """
     result = score(watched.snapshots, layout, stalls, warm_up=0)
@@ -133,10 +138,10 @@ def make_row(
         regions=statistics.fmean(each.nr_regions for each in watched.snapshots) if watched.snapshots else 0.0,
         monitor_cpu=watched.monitor_us / 1e6 / span_s,
         kernel_cpu=watched.kernel_us / 1e6 / span_s,
-        slowdown=slowdown,
+        slowdown=costs[1] / costs[0] - 1 if costs[0] else 0.0,
         windows=result.windows,
         late=watched.overruns / samples if samples and watched.overruns else None,
-        causes=str(causes(watched.snapshots, layout, stalls)),
+        causes=str(causes(watched.snapshots, layout, stalls, costs[1])),
     )
 
 
@@ -145,14 +150,10 @@ def _error(layout: Layout, snapshot: Snapshot) -> float:
     return abs(total(layout.called_hot(snapshot)) - true) / max(true, 1)
 
 
-def slowdown(chunks: Sequence[tuple[int, int, int, int]], before: tuple[int, int], during: tuple[int, int]) -> float:
-    """Compare what a page took: medians over chunks, which a few that somebody else disturbed do not move."""
-
-    def cost(span: tuple[int, int]) -> float:
-        inside = [each for each in chunks if span[0] <= each[0] and each[1] <= span[1] and each[3]]
-        return statistics.median(reading / pages for _, _, reading, pages in inside) if inside else 0.0
-
-    return cost(during) / cost(before) - 1 if cost(before) else 0.0
+def cost(chunks: Sequence[tuple[int, int, int, int]], span: tuple[int, int]) -> float:
+    """Say what a page took to read: the median over chunks, which few that were disturbed do not move. Nanoseconds."""
+    inside = [each for each in chunks if span[0] <= each[0] and each[1] <= span[1] and each[3]]
+    return statistics.median(reading / pages for _, _, reading, pages in inside) if inside else 0.0
 
 
 def render(rows: Sequence[Row]) -> str:

@@ -15,7 +15,7 @@ from tests.kernel.kernel_damon import Plan
 from tests.kernel.kernels import HOW
 from tests.kernel.patterns import COMPARED, HOT_SHARE, MIB, PAGE, PATTERNS, SEC, Pattern, zipf_hot
 from tests.kernel.rig import workload
-from tests.kernel.table import Row, as_json, make_row, render, slowdown, verdict
+from tests.kernel.table import Row, as_json, cost, make_row, render, verdict
 from tests.kernel.test_evaluate import BASE, STEADY, snapshot
 from tests.kernel.watchers import ATTRS, WARM_UP_S, Watched, _parse
 
@@ -52,19 +52,19 @@ def test_the_kernel_is_not_compared_with_itself() -> None:
 def test_errors_of_the_working_set() -> None:
     """Error, median and third quartile are over the windows: |called - hot| / hot."""
     found = [snapshot((n + 2) * SEC, [(0, 32 - mib)]) for n, mib in enumerate((0, 0, 8, 16))]
-    row = make_row(("w", "x"), Watched(found, 500_000, 250_000, 8), STEADY, [], 0.1, 10)
+    row = make_row(("w", "x"), Watched(found, 500_000, 250_000, 8), STEADY, [], (10.0, 11.0), 10)
     assert (row.error, row.error_p50, row.error_p75) == (0.1875, 0.125, 0.3125)
     assert (row.windows, row.recall, row.precision) == (4, 0.8125, 1.0)
     assert (row.monitor_cpu, row.kernel_cpu, row.late) == (0.05, 0.025, 0.1)
 
 
-def test_slowdown_is_of_medians() -> None:
+def test_cost_is_a_median() -> None:
     """What reading a page took is compared by medians: chunks that somebody else disturbed do not count."""
     before = [(n, n + 1, 100, 10) for n in range(5)]
     during = [(n, n + 1, 150, 10) for n in range(10, 15)]
     disturbed = [(6, 7, 9000, 10), (15, 16, 9000, 10)]
-    assert slowdown([*before, *during, *disturbed], (0, 8), (10, 20)) == 0.5
-    assert slowdown(during, (0, 8), (10, 20)) == 0
+    assert cost([*before, *during, *disturbed], (10, 20)) / cost([*before, *during], (0, 8)) == 1.5
+    assert cost(during, (0, 8)) == 0
 
 
 def test_table_and_json_say_the_same() -> None:
@@ -97,6 +97,15 @@ def test_causes_of_a_child() -> None:
     assert "100% is a child's reads" in str(causes([snapshot(2 * SEC, [(0, 32), (128, 136)])], layout, []))
     assert str(causes([snapshot(2 * SEC, [(0, 32)])], layout, [])) == ""
     assert causes([snapshot(2 * SEC, [(0, 32), (128, 136), (200, 216)])], layout, []).by_child == pytest.approx(1 / 3)
+
+
+def test_cause_of_a_slowed_workload() -> None:
+    """Pages that are read less than once in a sample can't be seen in each."""
+    found, hot = [snapshot(2 * SEC, [(0, 16)])], total(STEADY.truth(2 * SEC, 3 * SEC)) // PAGE
+    enough_ns = found[0].sample_us * 1000 / hot
+    slow = str(causes(found, STEADY, [], 1.5 * enough_ns))
+    assert "reads a hot page once in 7.5 ms, not in every sample of 5 ms" in slow
+    assert "reads a hot page" not in str(causes(found, STEADY, [], 0.9 * enough_ns))
 
 
 def test_causes_of_moves_edges_and_long_windows() -> None:
