@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from damond.bench import virtual
+from damond.bench.progress import Tell, counted, untold
 from damond.bench.result import Column, Result
 from damond.bench.setting import Setting
 from damond.core import Snapshot
@@ -115,11 +116,11 @@ def judge(pattern: Pattern, size: int, setting: Setting, seed: int) -> dict[str,
     return row | run.costs()
 
 
-def measure(setting: Setting, seed: int, *, quick: bool = False) -> Iterator[Result]:
+def measure(setting: Setting, seed: int, *, quick: bool = False, tell: Tell = untold) -> Iterator[Result]:
     """Judge every pattern at every size; quick: at one size each."""
-    rows = [
-        judge(each, size, setting, seed) for each in PATTERNS for size in (each.sizes[1:2] if quick else each.sizes)
-    ]
+    cases = [(each, size) for each in PATTERNS for size in (each.sizes[1:2] if quick else each.sizes)]
+    named = counted(cases, tell, lambda case: f"{case[0].name}, {format_size(case[1])}")
+    rows = [judge(each, size, setting, seed) for each, size in named]
     errors = [abs(row[f"error_p{each}"]) for row in rows for each in PERCENTILES if row[f"error_p{each}"] is not None]
     yield Result(
         part="wss",

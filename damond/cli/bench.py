@@ -2,12 +2,14 @@
 
 import importlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.text import Text
 
+from damond.bench.progress import Tell, untold
 from damond.bench.result import Result
 from damond.bench.setting import MAX_CHECKS_PER_S, Setting
 from damond.cli import options, output, table
@@ -81,8 +83,22 @@ def _setting(policy: str, autotune: bool | None, max_checks: float | None, max_c
 
 
 def _measured(parts: Sequence[str], setting: Setting, seed: int, *, quick: bool) -> Iterator[Result]:
+    """Measure one part after the other; meanwhile, a terminal at standard error shows what is under way."""
     for part in parts:
-        yield from importlib.import_module(f"damond.bench.{part}").measure(setting, seed, quick=quick)
+        measure = importlib.import_module(f"damond.bench.{part}").measure
+        with _shown(part) as tell:
+            results = list(measure(setting, seed, quick=quick, tell=tell))
+        yield from results
+
+
+@contextmanager
+def _shown(part: str) -> Iterator[Tell]:
+    console = output.console(stderr=True)
+    if not console.is_terminal:
+        yield untold
+        return
+    with console.status(part) as status:
+        yield lambda words: status.update(f"{part} {words}")
 
 
 def _print(console: Console, result: Result) -> None:
