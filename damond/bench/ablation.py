@@ -14,7 +14,7 @@ from damond.core import Budget, IntervalsGoal
 _EVERY: Final = {1: 6, shapes.GROWN: 12}
 """Of the shapes, every sixth is looked at, and every twelfth grown to 16 MiB a page: all take 15 minutes more."""
 
-_EVERY_QUICK: Final = 24
+_EVERY_QUICK: Final = 30
 """The same where it has to be quick; of the footprints only the least and the greatest then."""
 
 COLUMNS: Final = (

@@ -19,8 +19,6 @@ from damond.service.pace import DEFAULT_GOAL, DEFAULT_POLICY
 
 PARTS: Final = ("telescope", "shapes", "wss", "cost", "ablation")
 
-_PERCENT: Final = 100
-
 
 @click.command("bench")
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS), metavar="[PART]...")
@@ -32,8 +30,14 @@ _PERCENT: Final = 100
 @click.option(
     "--max-checks", type=click.FloatRange(min=1), help=f"Pages per second.  [default: {MAX_CHECKS_PER_S:.0f}]"
 )
-@click.option("--max-cpu", type=click.FloatRange(min=0.01), help="Instead: per cent of one CPU, by estimate.")
-@click.option("--block", type=int, default=1, show_default=True, help="Pages that one check looks at, a power of two.")
+@click.option("--max-cpu", type=options.Percent(), help="Instead: CPU time by estimate, e.g. 1% of one CPU.")
+@click.option(
+    "--block",
+    type=click.Choice([str(2**n) for n in range(10)]),
+    default="1",
+    show_default=True,
+    help="Pages that one check looks at.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same numbers.")
 @click.option("--quick", is_flag=True, help="Less of everything: seconds instead of minutes.")
 @options.as_json
@@ -44,7 +48,7 @@ def command(
     autotune: bool | None,  # noqa: FBT001 - click's: neither is a third choice
     max_checks: float | None,
     max_cpu: float | None,
-    block: int,
+    block: str,
     seed: int,
     *,
     quick: bool,
@@ -62,7 +66,7 @@ def command(
     Without PART all are measured. All but cost run in virtual time: a simulated minute takes a second or two.
     """
     Registry(policy=policy).make_policy(policy, dict(given))
-    setting = _setting(policy, autotune, max_checks, max_cpu).but(policy_options=dict(given), block=block)
+    setting = _setting(policy, autotune, max_checks, max_cpu).but(policy_options=dict(given), block=int(block))
     results = _measured(parts or PARTS, setting, seed, quick=quick)
     if as_json:
         document = {"schema": 1, "seed": seed, "quick": quick, "setting": setting.document()}
@@ -78,7 +82,7 @@ def _setting(policy: str, autotune: bool | None, max_checks: float | None, max_c
     if autotune is not None:
         setting = setting.but(goal=DEFAULT_GOAL if autotune else None)
     if max_checks is not None or max_cpu is not None:
-        setting = setting.but(budget=Budget(max_cpu=max_cpu and max_cpu / _PERCENT, max_checks_per_s=max_checks))
+        setting = setting.but(budget=Budget(max_cpu=max_cpu, max_checks_per_s=max_checks))
     return setting
 
 
