@@ -17,7 +17,7 @@ from damond.core import Budget
 from damond.plugin import Registry
 from damond.service.pace import DEFAULT_GOAL, DEFAULT_POLICY
 
-PARTS: Final = ("telescope", "shapes", "wss", "cost", "ablation")
+PARTS: Final = ("telescope", "shapes", "wss", "fast", "cost", "ablation")
 
 
 @click.command("bench")
@@ -60,6 +60,7 @@ def command(
     telescope  hot memory in 1 GB to 5 TB: the table by which DAMON was shown to fail
     shapes     49 shapes of accesses, beside what was published of DAMON
     wss        the error of the working-set size
+    fast       small memory whose heat moves within seconds, beside 5 ms / 100 ms fixed (takes no setting)
     cost       CPU and memory of real workers on this machine
     ablation   what each mechanism is worth (takes no setting)
 

@@ -25,6 +25,13 @@ def test_moving_ones_are_found(pattern: wss.Pattern) -> None:
 
 
 def test_the_truth_of_a_burst() -> None:
-    """All of it for 2 s of 10, a tenth of it otherwise."""
+    """All of it for 2 s of 20, a tenth of it otherwise."""
     (burst,) = (each for each in wss.PATTERNS if each.name.startswith("burst"))
-    assert [burst.in_use(second * 1_000_000) for second in (0, 1, 2, 9, 10)] == [1.0, 1.0, 0.1, 0.1, 1.0]
+    assert [burst.in_use(second * 1_000_000) for second in (0, 1, 2, 19, 20)] == [1.0, 1.0, 0.1, 0.1, 1.0]
+
+
+def test_percentiles_are_of_time() -> None:
+    """A long window counts for more than a short one."""
+    assert wss.percentile_in_time([5.0, 1.0], [1, 9], 75) == 1.0
+    assert wss.percentile_in_time([5.0, 1.0], [9, 1], 50) == 5.0
+    assert wss.percentile_in_time([3.0], [1], 75) == 3.0
