@@ -17,7 +17,7 @@ from damond.core import Budget
 from damond.plugin import Registry
 from damond.service.pace import DEFAULT_GOAL, DEFAULT_POLICY
 
-PARTS: Final = ("telescope", "shapes", "wss", "fast", "cost", "ablation")
+PARTS: Final = ("telescope", "shapes", "wss", "fast", "confidence", "cost", "ablation")
 
 
 @click.command("bench")
@@ -61,6 +61,7 @@ def command(
     shapes     49 shapes of accesses, beside what was published of DAMON
     wss        the error of the working-set size
     fast       small memory whose heat moves within seconds, beside 5 ms / 100 ms fixed (takes no setting)
+    confidence whether the smallest hot area that is said to be found is found (takes no setting)
     cost       CPU and memory of real workers on this machine
     ablation   what each mechanism is worth (takes no setting)
 
