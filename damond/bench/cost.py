@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import psutil
 
+from damond.bench.progress import Tell, counted, untold
 from damond.bench.result import Column, Result
 from damond.bench.setting import Setting
 from damond.core import Primitive, Snapshot
@@ -161,19 +162,19 @@ def primitives() -> list[tuple[str, type[Primitive]]]:
     return sorted(found, key=lambda pair: pair[0])
 
 
-def by_regions(numbers: Sequence[int], span_s: float) -> Iterator[dict[str, Any]]:
+def by_regions(numbers: Sequence[int], span_s: float, tell: Tell = untold) -> Iterator[dict[str, Any]]:
     """Measure every primitive with every number of regions."""
+    cases = [(label, primitive, number) for label, primitive in primitives() for number in numbers]
     with _watched_process() as pid:
-        for label, primitive in primitives():
-            for number in numbers:
-                row: dict[str, Any] = {"primitive": label, "asked_nr_regions": number}
-                spec = _fixed(primitive.name, number, pid if primitive.process_targets else 0)
-                try:
-                    (cost,) = run([spec], span_s / 2, span_s)
-                    row |= cost
-                except DamondError as error:
-                    row["error"] = str(error)
-                yield row
+        for label, primitive, number in counted(cases, tell, lambda case: f"{case[0]}, {case[2]:,d} regions"):
+            row: dict[str, Any] = {"primitive": label, "asked_nr_regions": number}
+            spec = _fixed(primitive.name, number, pid if primitive.process_targets else 0)
+            try:
+                (cost,) = run([spec], span_s / 2, span_s)
+                row |= cost
+            except DamondError as error:
+                row["error"] = str(error)
+            yield row
 
 
 def shipped(size: str) -> ContextSpec:
@@ -202,10 +203,16 @@ def by_size(sizes: Sequence[str], settling_s: float, span_s: float) -> list[dict
     return [{"memory": size, **cost} for size, cost in zip(sizes, costs, strict=True)]
 
 
-def measure(setting: Setting, seed: int, *, quick: bool = False) -> Iterator[Result]:  # noqa: ARG001 - all is real here
+def measure(
+    setting: Setting,  # noqa: ARG001 - all is real here
+    seed: int,  # noqa: ARG001
+    *,
+    quick: bool = False,
+    tell: Tell = untold,
+) -> Iterator[Result]:
     """Measure cost by number of regions, then by size of memory."""
     span_s = _SPAN_S / 4 if quick else _SPAN_S
-    rows = list(by_regions(NR_REGIONS[1:3] if quick else NR_REGIONS, span_s))
+    rows = list(by_regions(NR_REGIONS[1:3] if quick else NR_REGIONS, span_s, tell))
     yield Result(
         part="cost",
         title="Cost by number of regions",
@@ -218,6 +225,7 @@ def measure(setting: Setting, seed: int, *, quick: bool = False) -> Iterator[Res
         },
         remarks=(*REMARKS, *(f"{row['primitive']}: {row['error']}" for row in rows if "error" in row)),
     )
+    tell(f"{', '.join(SIZES[:: 3 if quick else 1])} side by side")
     sizes = by_size(SIZES[::3] if quick else SIZES, _SETTLING_S, span_s if quick else _BY_SIZE_S)
     yield Result(
         part="cost by size",

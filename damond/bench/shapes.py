@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damond.bench import virtual
+from damond.bench.progress import Tell, counted, untold
 from damond.bench.result import Column, Result
 from damond.bench.setting import Setting
 from damond.bench.workloads import WORKLOADS, Workload
@@ -18,6 +19,11 @@ Floats = NDArray[np.float64]
 
 GROWN: Final = 4096
 """Pages that a page grows to."""
+
+_TITLES: Final = {
+    1: "49 shapes of accesses to a few pages",
+    GROWN: "The same shapes, each page grown to 16 MiB",
+}
 
 COLUMNS: Final = (
     Column("shape", "shape"),
@@ -129,15 +135,15 @@ def judge(workload: Workload, setting: Setting, seed: int, scale: int = 1) -> di
     }
 
 
-def measure(setting: Setting, seed: int, *, quick: bool = False) -> Iterator[Result]:
+def measure(setting: Setting, seed: int, *, quick: bool = False, tell: Tell = untold) -> Iterator[Result]:
     """Judge every shape, as published and with each page grown to 16 MiB; quick: every seventh."""
     workloads = WORKLOADS[:: 7 if quick else 1]
-    yield _table("49 shapes of accesses to a few pages", workloads, setting, seed, 1)
-    yield _table("The same shapes, each page grown to 16 MiB", workloads, setting, seed, GROWN)
+    for scale, title in _TITLES.items():
+        rows = [judge(each, setting, seed, scale) for each in counted(workloads, tell, lambda each: each.name)]
+        yield _table(title, rows, scale)
 
 
-def _table(title: str, workloads: Sequence[Workload], setting: Setting, seed: int, scale: int) -> Result:
-    rows = [judge(each, setting, seed, scale) for each in workloads]
+def _table(title: str, rows: Sequence[Mapping[str, Any]], scale: int) -> Result:
     return Result(
         part="shapes" if scale == 1 else "grown shapes",
         title=title,

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from damond.bench import virtual
+from damond.bench.progress import Tell, counted, untold
 from damond.bench.result import Column, Result
 from damond.bench.setting import Setting
 from damond.bench.windows import Window, Windows
@@ -133,10 +134,12 @@ def as_published(setting: Setting) -> Setting:
     return setting.but(attrs=replace(setting.attrs, aggr_interval=AGGR_US)) if setting == Setting.kernel() else setting
 
 
-def measure(setting: Setting, seed: int, *, quick: bool = False) -> Iterator[Result]:
+def measure(setting: Setting, seed: int, *, quick: bool = False, tell: Tell = untold) -> Iterator[Result]:
     """Judge every footprint under every load; quick: under the published load alone."""
     setting = as_published(setting)
-    rows = [judge(each, rate, setting, seed) for rate in (RATES[:1] if quick else RATES) for each in FOOTPRINTS]
+    cases = [(each, rate) for rate in (RATES[:1] if quick else RATES) for each in FOOTPRINTS]
+    named = counted(cases, tell, lambda case: f"{case[0].name}, {case[1]:,d} accesses/ms")
+    rows = [judge(each, rate, setting, seed) for each, rate in named]
     at_published = [row for row in rows if row["accesses_per_ms"] == RATES[0]]
     yield Result(
         part="telescope",

@@ -112,8 +112,8 @@ def _gaussian(center: float, sigma: float) -> Options:
     return {"spatial": "gaussian", "center": round((center + 0.5) * PAGE_SIZE), "sigma": round(sigma * PAGE_SIZE)}
 
 
-def _us(seconds: float) -> int:
-    return round(seconds * USEC_PER_SEC)
+def _us(seconds: float) -> str:
+    return f"{round(seconds * USEC_PER_SEC)}us"
 
 
 def _from(begin_s: float, until_s: float) -> Options:

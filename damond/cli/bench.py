@@ -2,12 +2,14 @@
 
 import importlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.text import Text
 
+from damond.bench.progress import Tell, untold
 from damond.bench.result import Result
 from damond.bench.setting import MAX_CHECKS_PER_S, Setting
 from damond.cli import options, output, table
@@ -15,9 +17,7 @@ from damond.core import Budget
 from damond.plugin import Registry
 from damond.service.pace import DEFAULT_GOAL, DEFAULT_POLICY
 
-PARTS: Final = ("telescope", "shapes", "wss", "cost", "ablation")
-
-_PERCENT: Final = 100
+PARTS: Final = ("telescope", "shapes", "wss", "fast", "confidence", "cost", "ablation")
 
 
 @click.command("bench")
@@ -30,8 +30,14 @@ _PERCENT: Final = 100
 @click.option(
     "--max-checks", type=click.FloatRange(min=1), help=f"Pages per second.  [default: {MAX_CHECKS_PER_S:.0f}]"
 )
-@click.option("--max-cpu", type=click.FloatRange(min=0.01), help="Instead: per cent of one CPU, by estimate.")
-@click.option("--block", type=int, default=1, show_default=True, help="Pages that one check looks at, a power of two.")
+@click.option("--max-cpu", type=options.Percent(), help="Instead: CPU time by estimate, e.g. 1% of one CPU.")
+@click.option(
+    "--block",
+    type=click.Choice([str(2**n) for n in range(10)]),
+    default="1",
+    show_default=True,
+    help="Pages that one check looks at.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same numbers.")
 @click.option("--quick", is_flag=True, help="Less of everything: seconds instead of minutes.")
 @options.as_json
@@ -42,7 +48,7 @@ def command(
     autotune: bool | None,  # noqa: FBT001 - click's: neither is a third choice
     max_checks: float | None,
     max_cpu: float | None,
-    block: int,
+    block: str,
     seed: int,
     *,
     quick: bool,
@@ -54,13 +60,15 @@ def command(
     telescope  hot memory in 1 GB to 5 TB: the table by which DAMON was shown to fail
     shapes     49 shapes of accesses, beside what was published of DAMON
     wss        the error of the working-set size
+    fast       small memory whose heat moves within seconds, beside 5 ms / 100 ms fixed (takes no setting)
+    confidence whether the smallest hot area that is said to be found is found (takes no setting)
     cost       CPU and memory of real workers on this machine
     ablation   what each mechanism is worth (takes no setting)
 
     Without PART all are measured. All but cost run in virtual time: a simulated minute takes a second or two.
     """
     Registry(policy=policy).make_policy(policy, dict(given))
-    setting = _setting(policy, autotune, max_checks, max_cpu).but(policy_options=dict(given), block=block)
+    setting = _setting(policy, autotune, max_checks, max_cpu).but(policy_options=dict(given), block=int(block))
     results = _measured(parts or PARTS, setting, seed, quick=quick)
     if as_json:
         document = {"schema": 1, "seed": seed, "quick": quick, "setting": setting.document()}
@@ -76,13 +84,27 @@ def _setting(policy: str, autotune: bool | None, max_checks: float | None, max_c
     if autotune is not None:
         setting = setting.but(goal=DEFAULT_GOAL if autotune else None)
     if max_checks is not None or max_cpu is not None:
-        setting = setting.but(budget=Budget(max_cpu=max_cpu and max_cpu / _PERCENT, max_checks_per_s=max_checks))
+        setting = setting.but(budget=Budget(max_cpu=max_cpu, max_checks_per_s=max_checks))
     return setting
 
 
 def _measured(parts: Sequence[str], setting: Setting, seed: int, *, quick: bool) -> Iterator[Result]:
+    """Measure one part after the other; meanwhile, a terminal at standard error shows what is under way."""
     for part in parts:
-        yield from importlib.import_module(f"damond.bench.{part}").measure(setting, seed, quick=quick)
+        measure = importlib.import_module(f"damond.bench.{part}").measure
+        with _shown(part) as tell:
+            results = list(measure(setting, seed, quick=quick, tell=tell))
+        yield from results
+
+
+@contextmanager
+def _shown(part: str) -> Iterator[Tell]:
+    console = output.console(stderr=True)
+    if not console.is_terminal:
+        yield untold
+        return
+    with console.status(part) as status:
+        yield lambda words: status.update(f"{part} {words}")
 
 
 def _print(console: Console, result: Result) -> None:

@@ -188,7 +188,7 @@ def facts(snapshot: Snapshot, maps: MapsByTarget) -> list[str]:
         f"{per_second(snapshot.checks, span_ns):,.0f} checks/s",
         f"CPU {share_of(snapshot.cpu_us * NSEC_PER_USEC, span_ns):.1%}".replace("%", " %"),
         *budget_words(snapshot),
-        *confidence_words(snapshot, maps),
+        *confidence_words(snapshot, cut(snapshot, maps)),
         *([f"{snapshot.overruns} overruns"] if snapshot.overruns else []),
         *([f"unknown {percent(share_of(snapshot.unknown, snapshot.checks))}"] if snapshot.unknown else []),
     ]
@@ -214,9 +214,13 @@ def budget_words(snapshot: Snapshot) -> list[str]:
     return [f"budget {' and '.join(bounds)}{held}"]
 
 
-def confidence_words(snapshot: Snapshot, maps: MapsByTarget) -> list[str]:
-    """Say how much is not known to be cold yet, and from which size on a hot area would have been seen."""
-    memory = cut(snapshot, maps)
+def confidence_words(snapshot: Snapshot, memory: Snapshot) -> list[str]:
+    """Say how much is not known to be cold yet, and from which size on a hot area would have been seen.
+
+    Args:
+        snapshot: As it was published.
+        memory: Its part that is mapped.
+    """
     words = []
     if memory.unseen_bytes and any(target.nr_samples.any() for target in memory.targets):
         words.append(f"cold {format_size(memory.cold_bytes)}, unseen (?) {format_size(memory.unseen_bytes)}")

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -84,6 +85,10 @@ def _figures(snapshot: Snapshot) -> dict[str, Any]:
         "unknown": snapshot.unknown,
         "overruns": snapshot.overruns,
         "granularity": snapshot.granularity,
+        "cold_bytes": summary.cold_bytes,
+        "unseen_bytes": summary.unseen_bytes,
+        "smallest_found_bytes": snapshot.smallest_found_bytes if snapshot.sampled_bytes else None,
+        "budget": None if snapshot.budget is None else asdict(snapshot.budget),
         "sample_us": snapshot.sample_us,
         "aggr_us": snapshot.aggr_us,
         "window_ms": (snapshot.end_ns - snapshot.start_ns) / _NSEC_PER_MSEC,

@@ -130,10 +130,22 @@ def test_fast_attack_slow_release() -> None:
     tuner = Tuner(IntervalsGoal(saturation_bp=5_000))
     rest, work = targets((100, 0)), targets((50, 20), (50, 0))
     assert tuner.aggregated(work, attrs(80_000)) == 40_000
-    changes = [tuner.aggregated(rest, attrs(40_000)) for _ in range(36)]
-    assert set(changes[:21]) == {None, 40_000}
-    assert [each for each in changes[21:] if each][-1] > 60_000
+    changes = [tuner.aggregated(rest, attrs(40_000)) for _ in range(70)]
+    assert set(changes[:33]) == {None, 40_000}
+    assert [each for each in changes[33:] if each][-1] > 50_000
     assert tuner.aggregated(work, attrs(80_000)) == 40_000
+
+
+def test_a_rest_is_waited_out() -> None:
+    """Work for half a second, just at the goal, is remembered through 1.5 s of rest; less work is taken as it is."""
+    tuner = Tuner(IntervalsGoal(saturation_bp=5_000))
+    work, rest, less = targets((10, 11), (90, 0)), targets((100, 0)), targets((3, 8), (97, 0))
+    for _ in range(5):
+        tuner.aggregated(work, attrs(5_000))
+    assert {tuner.aggregated(rest, attrs(5_000)) for _ in range(15)} == {None, 5_000}
+    for _ in range(5):
+        tuner.aggregated(work, attrs(5_000))
+    assert max(tuner.aggregated(less, attrs(5_000)) or 0 for _ in range(15)) > 5_000
 
 
 def test_within_an_aggregation() -> None:

@@ -2,12 +2,14 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from damond.core import Snapshot, TargetSnapshot
+from damond.core import BudgetUse, Snapshot, TargetSnapshot
+from damond.core.confidence import smallest_found
 from damond.web import view
 from damond.web.watched import NR_TIMES, Watched
 
@@ -47,6 +49,26 @@ def snapshot(seconds: float, hot_mib: int, *, span_s: float = 0.1) -> Snapshot:
         partial=False,
         targets=(target,),
     )
+
+
+def test_cost_and_confidence() -> None:
+    """Budget, what is not known to be cold, and the smallest hot area that would be found: as the terminal says it."""
+    watched = Watched()
+    budget = BudgetUse(max_cpu=0.01, cpu=0.02, stretched=3.0, max_nr_regions=64)
+    watched.add(replace(snapshot(1000, hot_mib=40), sampled_bytes=MIB, budget=budget))
+    newest = json.loads(json.dumps(view.live_view("c", watched, target_id=None, span_s=30, everything=True)))["newest"]
+    assert newest["smallest_found_bytes"] == smallest_found(MIB, 5_000, 4096)
+    assert (newest["cold_bytes"], newest["unseen_bytes"]) == (0, 63 * MIB)
+    assert (newest["budget"]["max_cpu"], newest["budget"]["stretched"]) == (0.01, 3.0)
+
+
+def test_nothing_is_said_of_what_is_not_known() -> None:
+    """A writer that does not tell how large regions were when sampled, and has no budget."""
+    watched = Watched()
+    watched.add(snapshot(1000, hot_mib=40))
+    newest = view.live_view("c", watched, target_id=None, span_s=30, everything=True)["newest"]
+    assert newest["smallest_found_bytes"] is None
+    assert newest["budget"] is None
 
 
 def test_live_view() -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.text import Text
 
-from damond.cli.picture import flowed
+from damond.cli.picture import confidence_words, flowed
 from damond.cli.watching.contexts import DELIVERING, Row, hint_of
 from damond.cli.watching.panel import BOLD, WARNING, Panel, style_of
 from damond.cli.watching.shown import Moment
@@ -65,6 +65,7 @@ class Facts(Panel):
             f"CPU {100 * share_of(found.cpu_us * NSEC_PER_USEC, span_ns):.1f} %{_bound(found.budget)}",
             f"{per_second(found.checks, span_ns):,.0f} checks/s",
             f"{found.nr_regions} regions ({found.min_nr_regions} to {found.max_nr_regions})",
+            *confidence_words(found, moment.memory),
             *([f"missed {row.missed:,}"] if row.missed else []),
             f"sample {format_interval(found.sample_us)}, aggr {format_interval(found.aggr_us)}",
             f"one check: {granularity_words(found.granularity)}",

@@ -149,6 +149,14 @@ function showView(message) {
   showRegions();
 }
 
+function budgetWords(budget) {
+  const bounds = [
+    budget?.max_cpu && `${percent(budget.max_cpu)} of a CPU`,
+    budget?.max_checks_per_s && `${Math.round(budget.max_checks_per_s).toLocaleString("en")} checks/s`,
+  ].filter(Boolean).join(" and ");
+  return bounds && budget.stretched >= 1.05 ? `${bounds}, intervals ${budget.stretched.toPrecision(3)} times longer` : bounds;
+}
+
 function showFigures({ newest, lost }) {
   const past = [
     ["working set, median", size(newest.accessed_bytes)],
@@ -170,6 +178,9 @@ function showFigures({ newest, lost }) {
     ["regions", newest.nr_regions.toLocaleString("en")],
     ["access checks", `${Math.round(newest.checks_per_s).toLocaleString("en")}/s`],
     ["CPU of the worker", percent(newest.cpu_fraction)],
+    ["budget", budgetWords(newest.budget)],
+    ["finds hot areas of", newest.smallest_found_bytes ? `${size(newest.smallest_found_bytes)} in a minute` : ""],
+    ["not known to be cold", newest.unseen_bytes ? size(newest.unseen_bytes) : ""],
     ["sampled every", interval(newest.sample_us / 1e6)],
     ["window", interval(newest.window_ms / 1000)],
     ["newest", clock(newest.end_ms)],

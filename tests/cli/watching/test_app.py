@@ -110,6 +110,7 @@ def test_every_number_has_its_unit(serve: Callable[..., Any], drive: Callable[..
         await view.sees("watched for")
         assert re.search(rf"WSS {ANY_SIZE} of 1 GiB monitored \(<?\d+ %\)", view.text)
         assert re.search(r"CPU [\d.]+ % \| [\d,]+ checks/s \| \d+ regions", view.text)
+        assert re.search(rf"finds hot areas of {ANY_SIZE} in a minute", view.text)
         assert re.search(r"rate 0 \[ \.:-=\+\*#%@\] 100 %  cell 500 ms x [\d.]+ MiB", view.text)
         assert re.search(rf"WSS now {ANY_SIZE}, p50 {ANY_SIZE}, p95 {ANY_SIZE} in [\d.]+ (ms|s)", view.text)
         assert re.search(r"\|-10 s .* \d\d:\d\d:\d\d", view.text)
