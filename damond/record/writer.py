@@ -137,7 +137,7 @@ class RecordWriter:
             self._contexts[key] = _Written(int(row.lastrowid or 0))
         context = self._contexts[key]
         snapshots = [each for each in messages if isinstance(each, Snapshot)]
-        for primitive, run in groupby(self._marked(context, snapshots), lambda each: each.primitive):
+        for (primitive, _), run in groupby(self._marked(context, snapshots), _kind):
             self._insert(context, primitive, list(run))
         for each in messages:
             if not isinstance(each, Snapshot):
@@ -224,7 +224,7 @@ class RecordWriter:
             ).fetchall()
             context.open_since_ns, context.open_regions = None, 0
             read = [(row, codec.unpack(row[3])) for row in rows]
-            for _, run in groupby(read, lambda each: each[1].primitive):
+            for _, run in groupby(read, lambda each: _kind(each[1])):
                 self._replace(*zip(*run, strict=True))
 
     def _replace(self, rows: Sequence[tuple[int, int, int, bytes]], blocks: Sequence[Block]) -> None:
@@ -315,6 +315,11 @@ class RecordWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _kind(each: Snapshot | Block) -> tuple[str, str]:
+    """Say what all snapshots of a batch have in common."""
+    return each.primitive, each.policy
 
 
 def _by_context(messages: Sequence[wire.Message], host: str) -> Iterator[tuple[tuple[str, str], list[wire.Message]]]:
