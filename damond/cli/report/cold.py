@@ -28,7 +28,7 @@ def command(asked: Asked, form: Form, top: int) -> None:
             measured=coldest,
             coverage=found.coverage,
             body=lambda width, colours: pieces.lines(coldest.pieces, top, width, colours=colours),
-            notes=run.notes(opened, found.coverage),
+            notes=run.notes(opened, found.coverage, confidence=True),
         ),
         form,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from damond.cli.report import based_on
 from damond.cli.report.axis import ticks
 from damond.cli.report.chart import eighth_of, round_up
-from damond.cli.report.heat_text import scale_of, title
+from damond.cli.report.heat_text import is_unseen, scale_of, title
 from damond.cli.report.times import from_ns
 from damond.cli.words import address, shortened
 from damond.core.mappings import Mappings
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _INCHES: Final = (11, 6.2)
 _NR_TICKS: Final = 10
 _UNKNOWN: Final = "#b8b8b8"
+_UNSEEN: Final = (0.36, 0.45, 0.62, 1.0)
 _NOT_MONITORED: Final = "#ffffff"
 _NAME_LENGTH: Final = 24
 CELLS: Final = 300
@@ -66,7 +67,9 @@ def heatmap(found: Heat, mappings: Mappings | None) -> "Figure":
         if number < len(heights) - 1 and fold.size:
             axis.set_xlabel(f"{format_size(fold.size)} of addresses not drawn", fontsize=8, color="0.4")
     _time_axis(axes[-1], int(heat.time_ns[0]), int(heat.time_ns[-1]))
-    _time_label(axes[-1], found.coverage, f"grey: nothing recorded; white: not {'mapped' if mappings else 'monitored'}")
+    unseen = "blue: too little looked at to call it cold; " if is_unseen(found, heat).any() else ""
+    white = f"white: not {'mapped' if mappings else 'monitored'}"
+    _time_label(axes[-1], found.coverage, f"{unseen}grey: nothing recorded; {white}")
     bar = figure.colorbar(images[0], ax=axes.tolist(), label=scale.words, pad=0.01)
     if scale.words.startswith("accessed in %"):
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
@@ -81,6 +84,11 @@ def _draw_area(axis: "Axes", found: Heat, heat: Heatmap, area: Area, top: float)
         np.ma.masked_invalid(cells), aspect="auto", origin="lower", extent=extent, cmap="inferno", vmin=0, vmax=top,
         interpolation="nearest",
     )  # fmt: skip
+    unseen = is_unseen(found, heat)[:, area.first : area.first + area.nr_cells].T
+    if unseen.any():
+        tint = np.zeros((*unseen.shape, 4))
+        tint[unseen] = _UNSEEN
+        axis.imshow(tint, aspect="auto", origin="lower", extent=extent, interpolation="nearest")
     edges = np.flatnonzero(np.diff(np.concatenate([[True], found.recorded, [True]]).astype(np.int8)))
     for first, behind in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         axis.axvspan(float(heat.time_ns[first]), float(heat.time_ns[behind]), color=_UNKNOWN, lw=0)

@@ -67,7 +67,7 @@ def command(asked: Asked, form: Form, target: int | None, unit: str, *, whole: b
             coverage=found.coverage,
             body=lambda width, colours: _body(found, mappings, width, colours=colours),
             figure=lambda: figures.heatmap(found, mappings),
-            notes=[*run.notes(opened, found.coverage, adapting_left_out=False), *_others(found)],
+            notes=[*run.notes(opened, found.coverage, adapting_left_out=False, confidence=True), *_others(found)],
         ),
         form,
     )

@@ -25,7 +25,7 @@ def command(asked: Asked, form: Form, top: int) -> None:
             measured=found,
             coverage=found.coverage,
             body=lambda width, colours: pieces.lines(found.pieces, top, width, colours=colours),
-            notes=run.notes(opened, found.coverage),
+            notes=run.notes(opened, found.coverage, confidence=True),
         ),
         form,
     )

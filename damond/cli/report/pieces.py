@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.text import Text
 
-from damond.cli import table
+from damond.cli import ramp, table
 from damond.cli.picture import DIM, bar
 from damond.cli.report.based_on import seconds_words
 from damond.cli.table import Column
@@ -40,6 +40,8 @@ def lines(pieces: Sequence[Piece], shown: int, width: int, *, colours: bool) -> 
         yield Text(f"{more}: --top shows more", DIM)
     yield Text()
     yield Text("heat: share of samples that found an access; busy: share of the time with any", DIM)
+    if any(each.is_unseen for each in pieces[:shown]):
+        yield Text("?: no access found, but too little was looked at to call it cold", DIM)
 
 
 def _row(piece: Piece, *, several: bool, named: bool, colours: bool) -> list[Text]:
@@ -47,7 +49,7 @@ def _row(piece: Piece, *, several: bool, named: bool, colours: bool) -> list[Tex
         Text(address(piece.start)),
         Text(format_size(piece.size)),
         bar(piece.heat, _BAR, colours=colours),
-        Text(percent(piece.heat)),
+        Text(f"{percent(piece.heat)}{ramp.UNSEEN if piece.is_unseen else ''}"),
         Text(percent(piece.busy)),
         Text("all the time" if piece.idle_ns is None else seconds_words(piece.idle_ns)),
         *([Text(str(piece.target_id))] if several else []),
