@@ -134,9 +134,10 @@ def _unpack(packed: Sequence[Any], length: int, *, growing: bool) -> Ints:
     width, least, raw = packed
     if width not in _WIDTHS or len(raw) != width * length:
         raise ValueError(f"a column of {len(raw)} bytes instead of {width} * {length}")
-    above = np.zeros((length, 8), np.uint8)
-    above[:, :width] = np.frombuffer(raw, np.uint8).reshape(width, length).T
-    column: Ints = above.view("<i8").reshape(length) + least
+    # Byte by byte: a table of 8 bytes a row, filled crosswise, was a quarter of the time of unpacking.
+    column: Ints = np.full(length, least, np.int64)
+    for place, lowest_first in enumerate(np.frombuffer(raw, np.uint8).reshape(width, length)):
+        column += lowest_first.astype(np.int64) << (8 * place)
     return np.cumsum(column) if growing else column
 
 

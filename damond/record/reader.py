@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
+import numpy as np
+
 from damond.core import Mapping, Snapshot, Summary
 from damond.errors import RecordError, UnknownNameError
 from damond.record import codec, database
@@ -227,7 +229,7 @@ def _within(block: Block, least: int, most: int) -> Iterator[Block]:
     if wanted.all():
         yield block
         return
-    edges = [0, *(row + 1 for row in range(len(wanted) - 1) if wanted[row] != wanted[row + 1]), len(wanted)]
+    edges = [0, *(np.flatnonzero(np.diff(wanted)) + 1).tolist(), len(wanted)]
     for first, behind in itertools.pairwise(edges):
         if wanted[first]:
             yield block.rows(first, behind)

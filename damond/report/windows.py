@@ -178,13 +178,21 @@ class Windows:
 
         None is, where the record does not say how many samples stand behind regions.
         """
+        unseen: Bools = np.zeros(len(regions), np.bool_)
+        rows = np.flatnonzero(regions.nr_accesses == 0)
+        idle = regions.take(rows)
+        cold = is_cold(idle.size, idle.nr_accesses, idle.nr_samples, self.total_bytes[idle.window])
+        unseen[rows] = ~cold
+        if not idle.nr_samples.all():
+            unseen &= self._told()[regions.window]
+        return unseen
+
+    def _told(self) -> Bools:
+        """Whether a window says how many samples stand behind its regions."""
         told = np.zeros(len(self), np.bool_)
         for each in self.targets.values():
             told[each.window[each.nr_samples > 0]] = True
-        total = self.total_bytes[regions.window]
-        cold = is_cold(regions.size, regions.nr_accesses, regions.nr_samples, total)
-        found: Bools = told[regions.window] & (regions.nr_accesses == 0) & ~cold
-        return found
+        return told
 
     def newest(self) -> Self:
         """Leave the last window."""
