@@ -34,7 +34,7 @@ _FIGURE_TIMES: Final = 600
     "--unit", type=click.Choice(["share", "rate"]), default="share", show_default=True,
     help="Heat as share of samples that found an access, or as accesses per second of a page.",
 )  # fmt: skip
-@asking.form("heatmap", has_figure=True)
+@asking.form
 def command(asked: Asked, form: Form, target: int | None, unit: str, *, whole: bool) -> None:
     """Draw what was hot when: time to the right, addresses downwards (in a file: upwards).
 

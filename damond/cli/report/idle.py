@@ -19,7 +19,7 @@ from damond.units import NSEC_PER_USEC, format_size
 
 @click.command("idle")
 @asking.source
-@asking.form("idle", has_figure=True)
+@asking.form
 def command(asked: Asked, form: Form) -> None:
     """Show for how long memory has been idle, and the tail of what is cold.
 

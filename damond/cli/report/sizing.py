@@ -27,7 +27,7 @@ _PERIODS: Final = {_NSEC_PER_SEC: ("second", "seconds"), _MINUTE: ("minute", "mi
 
 @click.command("sizing")
 @asking.source
-@asking.form("sizing", has_figure=True)
+@asking.form
 def command(asked: Asked, form: Form) -> None:
     """Say how much memory a program touched, and how much of what it holds was idle.
 

@@ -16,7 +16,6 @@ from tests.cli.report.make import as_process, summary, write
 from tests.report.synthetic import MIB, monitor
 
 Report = Callable[..., tuple[int, str, str]]
-PICTURES = ("heatmap", "wss", "sizing", "footprint", "idle", "bandwidth")
 
 
 def document(report: Report, *args: str | Path) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def test_json_is_what_was_measured(report: Report, record: Path, kind: str) -> N
     assert "NaN" not in json.dumps(found)
 
 
-@pytest.mark.parametrize("kind", PICTURES)
+@pytest.mark.parametrize("kind", TYPES)
 def test_pictures_in_files(report: Report, record: Path, tmp_path: Path, kind: str) -> None:
     """PNG and SVG are what they claim to be, and nothing is printed on standard output."""
     png, svg = tmp_path / "a.png", tmp_path / "a.svg"
@@ -58,14 +57,6 @@ def test_pictures_in_files(report: Report, record: Path, tmp_path: Path, kind: s
     assert f"written: {png}" in err
     assert png.read_bytes().startswith(b"\x89PNG\r\n")
     assert ET.parse(svg).getroot().tag.endswith("svg")  # noqa: S314 - written by us a moment ago
-
-
-@pytest.mark.parametrize("kind", sorted(set(TYPES) - set(PICTURES)))
-def test_a_table_is_no_picture(report: Report, record: Path, tmp_path: Path, kind: str) -> None:
-    """A file that can't be drawn is refused before anything is read."""
-    status, _, err = report(kind, record, "--png", tmp_path / "a.png")
-    assert status == 64
-    assert f"report {kind} is a table" in err
 
 
 def test_the_heat_map_shows_the_hot_range_by_name(report: Report, record: Path) -> None:
