@@ -163,6 +163,9 @@ function showFigures({ newest, lost }) {
   const rows = newest.past ? past : [
     ["working set", size(newest.accessed_bytes)],
     ["monitored", size(newest.total_bytes)],
+    ["known to be cold", size(newest.cold_bytes)],
+    ["unseen: too little looked at", size(newest.unseen_bytes)],
+    ["finds hot areas from", size(newest.smallest_found_bytes)],
     ["RSS of the processes", size(newest.rss_bytes)],
     ["PSS", size(newest.pss_bytes)],
     ["limit of the cgroup", size(newest.limit_bytes)],

@@ -38,7 +38,7 @@ def test_what_damo_gets(tmp_path: Path) -> None:
     """One record per target, with every key that damo 3.4.3 needs (and the others that it writes itself)."""
     one, two = make_target([(4096, 8192, 20, 3)], 7, pid=7), make_target([(0, 4096, 0, 0)], 8, pid=8)
     records, remarks = _exported(_record(tmp_path / "a", [make_snapshot(0, one, two)]))
-    assert remarks == []
+    assert remarks == ["'damo report wss' leaves the first 20 snapshots out, all of these: --exclude_samples 0"]
     assert [each["target_id"] for each in records] == [7, 8]
     assert records[0]["intervals"]["aggr_us"] == 100_000
     assert records[0]["snapshots"] == [
@@ -74,6 +74,13 @@ def test_what_damo_does_not_know(tmp_path: Path) -> None:
     assert region["nr_accesses"] == {"samples": 10, "percent": 50}
     assert region["age"] == {"usec": 1_200_000, "aggr_intervals": 12}
     assert "most windows, 5 ms / 100 ms" in remarks[0]
+
+
+def test_damo_leaves_out_what_it_takes_for_warming_up(tmp_path: Path) -> None:
+    """Of more than 20 windows its working set is of the rest, as it should be: nothing is to be said."""
+    for nr_windows, nr_remarks in ((20, 1), (21, 0)):
+        path = _record(tmp_path / str(nr_windows), [make_snapshot(number) for number in range(nr_windows)])
+        assert len(_exported(path)[1]) == nr_remarks
 
 
 def test_damo_can_not_tell_contexts_apart(tmp_path: Path) -> None:
