@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from damond.core import idle_us
 from damond.report.coverage import Coverage, gather
 from damond.report.extents import TouchedSet
 from damond.report.memory import Memory, memory_of
@@ -71,15 +72,15 @@ def measure(subject: Subject) -> Idle:
     tail, newest = _Tail(subject), Newest()
     recency = Recency(subject.to_ns, times_within(subject))
     coverage = gather(subject, tail, newest, recency)
-    size, idle_us = _newest(newest)
-    accessed = idle_us < 0
+    size, lasted_us = _newest(newest)
+    accessed = lasted_us < 0
     at_least_us = [each // NSEC_PER_USEC for each in TIMES_NS]
     return Idle(
         coverage=coverage,
         percentiles=PERCENTILES,
-        idle_us=tuple(percentiles(idle_us, size, PERCENTILES)) if len(size) else (),
+        idle_us=tuple(percentiles(lasted_us, size, PERCENTILES)) if len(size) else (),
         at_least_ns=TIMES_NS,
-        newest_bytes=tuple(int(size[idle_us >= each].sum()) for each in at_least_us),
+        newest_bytes=tuple(int(size[lasted_us >= each].sum()) for each in at_least_us),
         mean_bytes=tail.mean(),
         accessed_bytes=int(size[accessed].sum()),
         monitored_bytes=int(size.sum()),
@@ -114,7 +115,7 @@ class _Tail:
         step = np.clip(np.searchsorted(self.time_ns, windows.start_ns, side="right") - 1, 0, len(self._known_ns) - 1)
         width = len(_BOUNDS_NS) + 1
         for regions in windows.targets.values():
-            kind = np.searchsorted(_BOUNDS_NS, idle_us_of(windows, regions) * NSEC_PER_USEC, side="right")
+            kind = np.searchsorted(_BOUNDS_NS, _idle_us(windows, regions) * NSEC_PER_USEC, side="right")
             weight = regions.size * windows.span_ns[regions.window]
             sums = np.bincount(step[regions.window] * width + kind, weight, self._sums.size)
             self._sums += sums.reshape(self._sums.shape)
@@ -135,11 +136,10 @@ def _newest(newest: Newest) -> tuple[Floats, Ints]:
     """Return size and idle time of the regions of the newest window."""
     if newest.window is None or not newest.regions:
         return np.zeros(0), np.zeros(0, np.int64)
-    idle_us = [idle_us_of(newest.window, regions) for regions in newest.regions]
-    return np.concatenate([each.size for each in newest.regions]), np.concatenate(idle_us)
+    lasted_us = [_idle_us(newest.window, regions) for regions in newest.regions]
+    return np.concatenate([each.size for each in newest.regions]), np.concatenate(lasted_us)
 
 
-def idle_us_of(windows: Windows, regions: TargetRegions) -> Ints:
-    """Say for how long each region has been idle; negative: accessed (mm/damon/stat.c, Linux 6.17). Microseconds."""
-    lasted = (regions.age.astype(np.int64) + 1) * windows.aggr_us[regions.window]
-    return np.where(regions.nr_accesses > 0, -lasted, lasted)
+def _idle_us(windows: Windows, regions: TargetRegions) -> Ints:
+    """Say for how long each region has been idle; negative: accessed. Microseconds."""
+    return idle_us(regions.nr_accesses, regions.age, windows.aggr_us[regions.window])
