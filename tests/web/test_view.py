@@ -2,40 +2,15 @@
 
 import base64
 import json
-from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from damond.core import Snapshot
 from damond.web import view
 from damond.web.watched import NR_TIMES, Watched
-from tests.conftest import SnapshotOf
-
-MIB = 1 << 20
-SECOND_NS = 1_000_000_000
-
-
-START = 1 << 46
-Window = Callable[..., Snapshot]
-
-
-@pytest.fixture(scope="module")
-def window(snapshot_of: SnapshotOf) -> Window:
-    """Make a window that ends at a time: 64 MiB, one MiB of them hot, a region each."""
-
-    def make(seconds: float, hot_mib: int, *, span_s: float = 0.1, nr_samples: int = 0) -> Snapshot:
-        mib = [(START + each * MIB, START + (each + 1) * MIB, 20 if each == hot_mib else 0) for each in range(64)]
-        end_ns = round(seconds * SECOND_NS)
-        found = snapshot_of({7: mib}, end_ns - round(span_s * SECOND_NS), end_ns)
-        behind = np.full(64, nr_samples, np.uint32)
-        target = replace(found.targets[0], age=np.arange(64, dtype=np.uint32), nr_samples=behind)
-        return replace(found, targets=(target,), sampled_bytes=MIB if nr_samples else 0)
-
-    return make
+from tests.web.conftest import MIB, Window
 
 
 def test_live_view(window: Window) -> None:

@@ -164,7 +164,7 @@ function showFigures({ newest, lost }) {
     ["working set", size(newest.accessed_bytes)],
     ["monitored", size(newest.total_bytes)],
     ["known to be cold", size(newest.cold_bytes)],
-    ["unseen: too little looked at", size(newest.unseen_bytes)],
+    ["merely unseen", size(newest.unseen_bytes)],
     ["finds hot areas from", size(newest.smallest_found_bytes)],
     ["RSS of the processes", size(newest.rss_bytes)],
     ["PSS", size(newest.pss_bytes)],
