@@ -38,7 +38,8 @@ def command(
     """Write a record for damo, or as Parquet, JSON (a snapshot per line) or CSV (a region per line).
 
     damo gets one context as 'damo report' reads it, zlib-compressed JSON, and beside it FILE.mem_footprint and
-    FILE.vmas; windows that were not full are left out.
+    FILE.vmas; windows that were not full are left out. 'damo report wss' passes over the first 20 snapshots, unless
+    it is told --exclude_samples 0.
     """
     with Record.open(path) as record:
         selection = _selection(record, context, begin, end)

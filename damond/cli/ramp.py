@@ -19,6 +19,12 @@ NOT_MONITORED: Final = "~"
 NO_DATA: Final = "/"
 """Nothing is known of this time: hatched, and no degree of heat."""
 
+UNSEEN: Final = "?"
+"""No access was found, but too little was looked at to call it cold."""
+
+UNSEEN_HEAT: Final = -2.0
+"""What stands for that among degrees of heat; no data is above it."""
+
 # From a dark that still differs from a black background to a light that still differs from a white one; brightness
 # rises steadily, so that the order survives in grey and for the colour-blind.
 _ANCHORS: Final = (
@@ -53,9 +59,9 @@ def step(heat: float, steps: int) -> int:
 
 
 def character(heat: float) -> str:
-    """Return the character for heat; NaN is not monitored, below 0 is no data."""
+    """Return the character for heat; NaN is not monitored, below 0 is no data or unseen."""
     if heat < 0:
-        return NO_DATA
+        return UNSEEN if heat <= UNSEEN_HEAT else NO_DATA
     return NOT_MONITORED if math.isnan(heat) else CHARACTERS[step(heat, len(CHARACTERS))]
 
 

@@ -12,7 +12,7 @@ from damond.core.kdamond import Kdamond
 from damond.core.policy import Policy
 from damond.core.primitive import NoOptions, Primitive, Probe, SourceProbe, Window
 from damond.core.regions import MIN_REGION_SZ, AddrRange, Region, Regions
-from damond.core.snapshot import Mapping, Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot, summarize
+from damond.core.snapshot import Mapping, Origin, ProcessMemory, Snapshot, Summary, TargetSnapshot, idle_us, summarize
 from damond.core.surroundings import Clock, Sink, StopSource
 from damond.core.target import Target
 from damond.core.tuning import IntervalsGoal
@@ -46,5 +46,6 @@ __all__ = [
     "Target",
     "TargetSnapshot",
     "Window",
+    "idle_us",
     "summarize",
 ]

@@ -37,14 +37,19 @@ _WORTH_IT: Final = 0.5
 """Advice is given for areas this much smaller."""
 
 
-def is_cold(size: Addrs, nr_accesses: Counts, nr_samples: Counts, total_bytes: int) -> NDArray[np.bool_]:
+def is_cold(
+    size: Addrs | NDArray[np.float64],
+    nr_accesses: Counts,
+    nr_samples: Counts,
+    total_bytes: int | NDArray[np.float64],
+) -> NDArray[np.bool_]:
     """Say which regions are known to be cold; one without accesses that is not cold is *unseen*.
 
     Args:
         size: Of the regions. Bytes.
         nr_accesses: Accesses found.
         nr_samples: Samples that stand behind that.
-        total_bytes: All that is monitored.
+        total_bytes: All that is monitored; of regions of several windows, for each of them.
     """
     share = np.minimum(COLD_SHARE, COLD_SHARE_OF_ALL * total_bytes / np.maximum(size.astype(np.float64), 1.0))
     result: NDArray[np.bool_] = (nr_accesses == 0) & (nr_samples * np.log1p(-share) <= math.log(MISSED))

@@ -271,17 +271,31 @@ def summarize(snapshot: Snapshot) -> Summary:
     )
 
 
+def idle_us(nr_accesses: Counts, age: Counts, aggr_us: int | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Say for how long regions have been idle; negative: accessed at about the same rate. Microseconds.
+
+    A region whose age counts n aggregations has been so for n + 1 of them, as DAMON_STAT has it (mm/damon/stat.c,
+    Linux 6.17).
+
+    Args:
+        nr_accesses: Of the regions.
+        age: Of the regions. Aggregations.
+        aggr_us: Aggregation interval; of regions of several windows, for each of them. Microseconds.
+    """
+    lasted: NDArray[np.int64] = (age.astype(np.int64) + 1) * aggr_us
+    return np.where(nr_accesses > 0, -lasted, lasted)
+
+
 def _idle_percentiles(size: Addrs, nr_accesses: Counts, age: Counts, aggr_us: int) -> dict[int, int]:
     """Sort bytes by idle time and read the idle time at each percentile. Milliseconds."""
     if not len(size):
         return {}
-    idle_us = (age.astype(np.int64) + 1) * aggr_us
-    idle_us[nr_accesses > 0] *= -1
-    order = np.argsort(idle_us, kind="stable")
+    lasted_us = idle_us(nr_accesses, age, aggr_us)
+    order = np.argsort(lasted_us, kind="stable")
     reached = np.cumsum(size[order].astype(np.float64))
     rows = np.searchsorted(reached, [reached[-1] * p / 100 for p in IDLE_PERCENTILES])
     rows = np.minimum(rows, len(order) - 1)
     return {
-        percentile: int(idle_us[order[row]]) // _USEC_PER_MSEC
+        percentile: int(lasted_us[order[row]]) // _USEC_PER_MSEC
         for percentile, row in zip(IDLE_PERCENTILES, rows.tolist(), strict=True)
     }

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
+import numpy as np
+
 from damond.core import Mapping, Snapshot, Summary
 from damond.errors import RecordError, UnknownNameError
 from damond.record import codec, database
@@ -39,6 +41,7 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged: list[Gap] = []
+        self._newest: tuple[bytes, Block] | None = None
         database.open_readonly(path).close()
 
     @classmethod
@@ -116,12 +119,17 @@ class Record:
         first_ns, last_ns, nr_snapshots, body = connection.execute(
             "SELECT first_ns, last_ns, nr_snapshots, body FROM batch WHERE id = ?", (batch_id,)
         ).fetchone()
+        # Many short looks, one after the other, are often at the same batch.
+        if self._newest is not None and self._newest[0] == body:
+            return self._newest[1]
         try:
-            return codec.unpack(body)
+            block = codec.unpack(body)
         except RecordError:
             gap = Gap(start_ns=first_ns, end_ns=last_ns, missed=nr_snapshots, restarted=False, reason="damaged")
             self.damaged.append(gap)
             return None
+        self._newest = body, block
+        return block
 
     def summaries(self, context: Which, from_ns: int | None = None, to_ns: int | None = None) -> Iterator[Summary]:
         """Yield the summaries of a context, with their origin."""
@@ -221,7 +229,7 @@ def _within(block: Block, least: int, most: int) -> Iterator[Block]:
     if wanted.all():
         yield block
         return
-    edges = [0, *(row + 1 for row in range(len(wanted) - 1) if wanted[row] != wanted[row + 1]), len(wanted)]
+    edges = [0, *(np.flatnonzero(np.diff(wanted)) + 1).tolist(), len(wanted)]
     for first, behind in itertools.pairwise(edges):
         if wanted[first]:
             yield block.rows(first, behind)

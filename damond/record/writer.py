@@ -4,7 +4,7 @@ import contextlib
 import socket
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -137,8 +137,11 @@ class RecordWriter:
             self._contexts[key] = _Written(int(row.lastrowid or 0))
         context = self._contexts[key]
         snapshots = [each for each in messages if isinstance(each, Snapshot)]
-        for primitive, run in groupby(self._marked(context, snapshots), lambda each: each.primitive):
-            self._insert(context, primitive, list(run))
+        for _, run in groupby(self._marked(context, snapshots), _kind):
+            for number, piece in enumerate(_pieces(run)):
+                if number:
+                    self._seal_open(context)
+                self._insert(context, piece)
         for each in messages:
             if not isinstance(each, Snapshot):
                 self._insert_message(context, each)
@@ -155,7 +158,7 @@ class RecordWriter:
             context.last = Last(origin.epoch, origin.seq, each.end_ns)
             yield marked
 
-    def _insert(self, context: _Written, primitive: str, snapshots: list[Snapshot]) -> None:
+    def _insert(self, context: _Written, snapshots: list[Snapshot]) -> None:
         first_ns, last_ns = min(each.start_ns for each in snapshots), max(each.end_ns for each in snapshots)
         self._connection.execute(
             "INSERT INTO batch(context_id, first_ns, last_ns, nr_snapshots, sealed, body) VALUES (?, ?, ?, ?, 0, ?)",
@@ -167,7 +170,7 @@ class RecordWriter:
         last = context.last or Last(0, -1, last_ns)
         self._connection.execute(
             "UPDATE context SET primitive = ?, epoch = ?, seq = ?, end_ns = ? WHERE id = ?",
-            (primitive, *last, context.id),
+            (snapshots[0].primitive, *last, context.id),
         )
 
     def _insert_gap(self, context: _Written, gap: Gap) -> None:
@@ -218,14 +221,17 @@ class RecordWriter:
 
     def _seal(self, context: _Written) -> None:
         with self._transaction():
-            rows = self._connection.execute(
-                "SELECT id, first_ns, last_ns, body FROM batch WHERE context_id = ? AND NOT sealed ORDER BY id",
-                (context.id,),
-            ).fetchall()
-            context.open_since_ns, context.open_regions = None, 0
-            read = [(row, codec.unpack(row[3])) for row in rows]
-            for _, run in groupby(read, lambda each: each[1].primitive):
-                self._replace(*zip(*run, strict=True))
+            self._seal_open(context)
+
+    def _seal_open(self, context: _Written) -> None:
+        rows = self._connection.execute(
+            "SELECT id, first_ns, last_ns, body FROM batch WHERE context_id = ? AND NOT sealed ORDER BY id",
+            (context.id,),
+        ).fetchall()
+        context.open_since_ns, context.open_regions = None, 0
+        read = [(row, codec.unpack(row[3])) for row in rows]
+        for _, run in groupby(read, lambda each: _kind(each[1])):
+            self._replace(*zip(*run, strict=True))
 
     def _replace(self, rows: Sequence[tuple[int, int, int, bytes]], blocks: Sequence[Block]) -> None:
         ids = [row[0] for row in rows]
@@ -315,6 +321,25 @@ class RecordWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _kind(each: Snapshot | Block) -> tuple[str, str]:
+    """Say what all snapshots of a batch have in common."""
+    return each.primitive, each.policy
+
+
+def _pieces(snapshots: Iterable[Snapshot]) -> Iterator[list[Snapshot]]:
+    """Divide what is written at once: whoever reads a moment of it has to unpack a whole piece."""
+    piece: list[Snapshot] = []
+    nr_regions = 0
+    for each in snapshots:
+        nr_regions += each.nr_regions
+        if piece and (each.end_ns - piece[0].start_ns > SEAL_AFTER_NS or nr_regions > SEAL_AFTER_REGIONS):
+            yield piece
+            piece, nr_regions = [], each.nr_regions
+        piece.append(each)
+    if piece:
+        yield piece
 
 
 def _by_context(messages: Sequence[wire.Message], host: str) -> Iterator[tuple[tuple[str, str], list[wire.Message]]]:

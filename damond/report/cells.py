@@ -7,6 +7,7 @@ import numpy as np
 
 from damond.core.mappings import Mappings
 from damond.core.regions import Addrs
+from damond.report.newest import Newest
 from damond.report.profile import Profile, distinct
 from damond.report.raster import Raster, divided, recorded, time_edges
 from damond.report.subject import Subject
@@ -72,6 +73,15 @@ class Cells:
     def heat(self) -> Floats:
         """Share of samples that found an access, averaged over bytes and time; NaN where not monitored."""
         return divided(self.raster.accessed.sum(axis=0), self.raster.monitored.sum(axis=0))
+
+    def unseen_bytes(self, newest: Newest) -> Floats:
+        """Count in each cell what shows no access in the newest window without being known to be cold. Bytes."""
+        last = newest.window
+        regions = None if last is None else last.targets.get(self.target_id)
+        if last is None or regions is None or not len(regions):
+            return np.zeros(len(self.raster.edges) - 1)
+        unseen = last.unseen(regions).astype(np.float64)
+        return Profile(regions.start, regions.end, unseen, np.ones(len(regions))).integrate(self.raster.edges)[0]
 
     @property
     def touched(self) -> Bools:

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from damond.report.newest import Confidence
 from damond.report.subject import Subject
 from damond.report.windows import Windows
 
@@ -38,6 +39,7 @@ class Coverage:
         granularities: Bytes that one check looked at; 0 is a whole mapping.
         targets: Ids of the targets.
         mapped: Whether it is known what processes had mapped: what is not mapped is left out then.
+        confidence: How sure it is at the end that what shows no access is cold; None where that is not known.
     """
 
     context: str
@@ -61,6 +63,7 @@ class Coverage:
     granularities: tuple[int, ...] = ()
     targets: tuple[int, ...] = ()
     mapped: bool = False
+    confidence: Confidence | None = None
 
     @property
     def span_ns(self) -> int:
@@ -92,6 +95,7 @@ class CoverageCounter:
     _intervals: dict[tuple[int, int], None] = field(default_factory=dict)
     _granularities: dict[int, None] = field(default_factory=dict)
     _targets: dict[int, None] = field(default_factory=dict)
+    _confidence: Confidence | None = None
 
     def add(self, windows: Windows) -> None:
         """Take some windows."""
@@ -113,6 +117,7 @@ class CoverageCounter:
             self._intervals[int(windows.sample_us[row]), int(windows.aggr_us[row])] = None
         self._granularities |= dict.fromkeys(np.unique(windows.granularity).tolist())
         self._targets |= dict.fromkeys(windows.targets)
+        self._confidence = Confidence.of(windows)
 
     def _find_gaps(self, windows: Windows) -> None:
         before = np.concatenate([[self._last_ns or windows.start_ns[0]], windows.end_ns[:-1]])
@@ -143,6 +148,7 @@ class CoverageCounter:
             granularities=tuple(sorted(self._granularities)),
             targets=tuple(sorted(self._targets)),
             mapped=bool(subject.maps.versions),
+            confidence=self._confidence,
         )
 
 

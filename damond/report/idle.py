@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from damond.core import Snapshot
+from damond.core import Snapshot, idle_us
 from damond.units import USEC_PER_SEC
 
 BOUNDS_S: Final = (1, 3, 10, 30, 60, 180, 600, 1800, 3600)
@@ -35,17 +35,14 @@ class Idle:
 
 
 def idle_times(snapshot: Snapshot, bounds_s: Sequence[float] = BOUNDS_S) -> Idle:
-    """Sort the bytes of a snapshot by idle time.
+    """Sort the bytes of a snapshot by idle time (:func:`damond.core.idle_us`).
 
-    A region whose age counts n aggregations has been idle for n + 1 aggregation intervals, as DAMON_STAT has it
-    (mm/damon/stat.c, Linux 6.17); a region can't have been idle for longer than it has been watched.
+    A region can't have been idle for longer than it has been watched.
     """
-    size, nr_accesses, age = (
-        np.concatenate([np.zeros(0), *(getattr(each, name) for each in snapshot.targets)])
-        for name in ("size", "nr_accesses", "age")
-    )
-    idle = nr_accesses == 0
-    idle_s = (age[idle] + 1) * snapshot.aggr_us / USEC_PER_SEC
-    bucket = np.searchsorted(np.asarray(bounds_s, np.float64), idle_s, "right")
+    size = np.concatenate([np.zeros(0), *(each.size for each in snapshot.targets)])
+    lasted = [idle_us(each.nr_accesses, each.age, snapshot.aggr_us) for each in snapshot.targets]
+    idle_s = np.concatenate([np.zeros(0), *lasted]) / USEC_PER_SEC
+    idle = idle_s > 0
+    bucket = np.searchsorted(np.asarray(bounds_s, np.float64), idle_s[idle], "right")
     sizes = np.bincount(bucket, size[idle], len(bounds_s) + 1)
     return Idle(round(float(size[~idle].sum())), tuple(bounds_s), tuple(round(each) for each in sizes.tolist()))

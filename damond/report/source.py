@@ -37,7 +37,8 @@ def of_snapshots(
     snapshots: Sequence[Snapshot], mappings: Sequence[MappingsAt] = (), memory: Sequence[MemoryAt] = ()
 ) -> Subject:
     """Take snapshots of one context, in the order in which they came; at least one."""
-    blocks = [Block.of(list(group)) for _, group in groupby(snapshots, key=lambda each: each.primitive)]
+    kinds = groupby(snapshots, key=lambda each: (each.primitive, each.policy))
+    blocks = [Block.of(list(group)) for _, group in kinds]
 
     def read(from_ns: int, to_ns: int) -> Iterator[Block]:
         for block in blocks:

@@ -7,7 +7,8 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from damond.core.mappings import Mappings, MapsOverTime, unmixed
+from damond.core.confidence import is_cold
+from damond.core.mappings import Mappings, MapsOverTime, Pieces, unmixed
 from damond.core.regions import Addrs, Counts
 from damond.record.columns import Block
 
@@ -31,6 +32,7 @@ _PER_WINDOW: Final = (
     "min_nr_regions",
     "max_nr_regions",
     "missed",
+    "sampled_bytes",
 )
 
 
@@ -45,6 +47,7 @@ class TargetRegions:
         heat: Share of the window's samples that found an access, 0 to 1.
         nr_accesses: The samples that did.
         age: Aggregations for which that has been about the same.
+        nr_samples: Samples that stand behind that; 0 where it is not known.
     """
 
     window: Rows
@@ -53,6 +56,7 @@ class TargetRegions:
     heat: Floats
     nr_accesses: Counts
     age: Counts
+    nr_samples: Counts
 
     def __len__(self) -> int:
         return len(self.window)
@@ -82,7 +86,14 @@ class TargetRegions:
             end=cut.end,
             heat=np.minimum(pieces.heat * share, 1.0),
             nr_accesses=found.astype(self.nr_accesses.dtype),
+            nr_samples=self._shared_samples(cut),
         )
+
+    def _shared_samples(self, cut: Pieces) -> Counts:
+        """Share samples by size, as when regions are split."""
+        size = (cut.end - cut.start).astype(np.float64)
+        shared: Counts = (self.nr_samples[cut.region] * (size / self.size[cut.region])).astype(np.uint32)
+        return shared
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -103,6 +114,7 @@ class Windows:
         max_nr_regions: Greatest number of regions.
         partial: The monitoring ended before the window was full.
         missed: Windows that were lost just before this one.
+        sampled_bytes: Size of the largest region that was sampled as one; 0 where that is not known.
         restarted: The worker is another one than before.
         targets: Target id -> its regions.
         nr_empty: Windows without any sample, which are not among them.
@@ -119,6 +131,7 @@ class Windows:
     max_nr_regions: Ints
     partial: Bools
     missed: Ints
+    sampled_bytes: Ints
     restarted: Bools
     targets: Mapping[int, TargetRegions]
     nr_empty: int = 0
@@ -151,6 +164,45 @@ class Windows:
         ratio = self.max_nr_regions / np.maximum(self.min_nr_regions, 1)
         nr_windows: Floats = np.ceil(np.log2(np.maximum(ratio, 1.0)))
         return self.seq < nr_windows
+
+    @property
+    def total_bytes(self) -> Floats:
+        """Bytes that were monitored in each window, of all targets."""
+        total = np.zeros(len(self))
+        for regions in self.targets.values():
+            total += np.bincount(regions.window, regions.size, len(self))
+        return total
+
+    def unseen(self, regions: TargetRegions) -> Bools:
+        """Say which regions of a target show no access without being known to be cold (:mod:`damond.core.confidence`).
+
+        None is, where the record does not say how many samples stand behind regions.
+        """
+        unseen: Bools = np.zeros(len(regions), np.bool_)
+        rows = np.flatnonzero(regions.nr_accesses == 0)
+        idle = regions.take(rows)
+        cold = is_cold(idle.size, idle.nr_accesses, idle.nr_samples, self.total_bytes[idle.window])
+        unseen[rows] = ~cold
+        if not idle.nr_samples.all():
+            unseen &= self._told()[regions.window]
+        return unseen
+
+    def _told(self) -> Bools:
+        """Whether a window says how many samples stand behind its regions."""
+        told = np.zeros(len(self), np.bool_)
+        for each in self.targets.values():
+            told[each.window[each.nr_samples > 0]] = True
+        return told
+
+    def newest(self) -> Self:
+        """Leave the last window."""
+        last = len(self) - 1
+        rest = {name: getattr(self, name)[last:] for name in (*_PER_WINDOW, "partial", "restarted")}
+        targets = {}
+        for target_id, regions in self.targets.items():
+            left = regions.take(slice(int(np.searchsorted(regions.window, last)), len(regions)))
+            targets[target_id] = replace(left, window=np.zeros(len(left), np.intp))
+        return replace(self, **rest, targets=targets)
 
     def take(self, keep: Bools) -> Self:
         """Leave some of the windows."""
@@ -224,6 +276,7 @@ def _targets(block: Block) -> dict[int, TargetRegions]:
         heat=np.minimum(block.nr_accesses / samples, 1.0),
         nr_accesses=block.nr_accesses,
         age=block.age,
+        nr_samples=block.nr_samples,
     )
     known = np.unique(ids)
     if len(known) == 1:

@@ -71,6 +71,13 @@ def _memory(summary: Summary | None) -> dict[str, Any]:
     }
 
 
+def _confidence(snapshot: Snapshot, summary: Summary) -> dict[str, Any]:
+    """Tell what is cold from what is unseen; nothing, where the writer does not say how much was looked at."""
+    told = any(each.nr_samples.any() for each in snapshot.targets)
+    names = ("cold_bytes", "unseen_bytes", "smallest_found_bytes")
+    return {name: getattr(summary, name) if told else None for name in names}
+
+
 def _figures(snapshot: Snapshot) -> dict[str, Any]:
     summary = summarize(snapshot)
     return {
@@ -78,6 +85,7 @@ def _figures(snapshot: Snapshot) -> dict[str, Any]:
         "primitive": snapshot.primitive,
         "accessed_bytes": summary.accessed_bytes,
         "total_bytes": summary.total_bytes,
+        **_confidence(snapshot, summary),
         "bandwidth_bps": summary.bandwidth_bps,
         "nr_regions": summary.nr_regions,
         "checks_per_s": summary.checks_per_s,
@@ -85,9 +93,6 @@ def _figures(snapshot: Snapshot) -> dict[str, Any]:
         "unknown": snapshot.unknown,
         "overruns": snapshot.overruns,
         "granularity": snapshot.granularity,
-        "cold_bytes": summary.cold_bytes,
-        "unseen_bytes": summary.unseen_bytes,
-        "smallest_found_bytes": snapshot.smallest_found_bytes if snapshot.sampled_bytes else None,
         "budget": None if snapshot.budget is None else asdict(snapshot.budget),
         "sample_us": snapshot.sample_us,
         "aggr_us": snapshot.aggr_us,

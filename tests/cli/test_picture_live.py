@@ -1,39 +1,22 @@
 import contextlib
 import io
+from collections.abc import Callable
 
-import numpy as np
 import pytest
 from rich.console import Console
 
 from damond.cli.live import REDRAW_EVERY_S, LiveView, PlainView, open_view
-from damond.core import Snapshot, TargetSnapshot
+from damond.core import Snapshot
+from tests.conftest import SnapshotOf
 
 ALTERNATE_ON, ALTERNATE_OFF = "\x1b[?1049h", "\x1b[?1049l"
 CURSOR_OFF, CURSOR_ON = "\x1b[?25l", "\x1b[?25h"
 
 
-def _snapshot(nr_accesses: int = 20) -> Snapshot:
-    column = np.array([4096], np.uint64)
-    found = TargetSnapshot(1, 1, column, column, np.array([nr_accesses], np.uint32), np.zeros(1, np.uint32))
-    return Snapshot(
-        context="web",
-        primitive="vaddr",
-        start_ns=0,
-        end_ns=100_000_000,
-        sample_us=5_000,
-        aggr_us=100_000,
-        update_us=1_000_000,
-        min_nr_regions=10,
-        max_nr_regions=1000,
-        max_nr_accesses=20,
-        granularity=4096,
-        checks=20,
-        unknown=0,
-        cpu_us=10,
-        overruns=0,
-        partial=False,
-        targets=(found,),
-    )
+@pytest.fixture
+def window(snapshot_of: SnapshotOf) -> Callable[..., Snapshot]:
+    """Make a window of a page that was accessed in so many of 20 samples; all of them, if nothing is said."""
+    return lambda nr_accesses=20: snapshot_of([(4096, 8192, nr_accesses)], end_ns=100_000_000)
 
 
 class _Clock:
@@ -55,11 +38,11 @@ def _written(console: Console) -> str:
 
 
 @pytest.mark.parametrize("ending", [None, RuntimeError, KeyboardInterrupt], ids=["done", "an error", "Ctrl-C"])
-def test_the_terminal_is_given_back(ending: type[BaseException] | None) -> None:
+def test_the_terminal_is_given_back(window: Callable[..., Snapshot], ending: type[BaseException] | None) -> None:
     """However the view is left, screen and cursor are as they were."""
     console = _terminal()
     with contextlib.suppress(RuntimeError, KeyboardInterrupt), LiveView(console) as view:
-        view.show(_snapshot())
+        view.show(window())
         if ending is not None:
             raise ending
     text = _written(console)
@@ -68,37 +51,37 @@ def test_the_terminal_is_given_back(ending: type[BaseException] | None) -> None:
     assert text.index(ALTERNATE_ON) < text.index("working set") < text.index(ALTERNATE_OFF)
 
 
-def test_it_is_drawn_no_more_often_than_anybody_reads() -> None:
+def test_it_is_drawn_no_more_often_than_anybody_reads(window: Callable[..., Snapshot]) -> None:
     """Snapshots in between are passed over; the next one after the pause is drawn."""
     clock, console = _Clock(), _terminal()
     with LiveView(console, now=clock) as view:
         for nr_accesses in (20, 15, 10):
-            view.show(_snapshot(nr_accesses))
+            view.show(window(nr_accesses))
         clock.now_s += REDRAW_EVERY_S
-        view.show(_snapshot(5))
+        view.show(window(5))
     text = _written(console)
     assert [share in text for share in ("100 %", "75 %", "50 %", "25 %")] == [True, False, False, True]
 
 
-def test_it_follows_the_size_of_the_terminal() -> None:
+def test_it_follows_the_size_of_the_terminal(window: Callable[..., Snapshot]) -> None:
     """After a resize the next picture fits the new width."""
     clock, console = _Clock(), _terminal()
     with LiveView(console, now=clock) as view:
-        view.show(_snapshot())
+        view.show(window())
         console.width = 40
         clock.now_s += REDRAW_EVERY_S
         before = len(_written(console))
-        view.show(_snapshot())
+        view.show(window())
         assert "accessed in % of samples" not in _written(console)[before:]
 
 
-def test_without_a_terminal_there_is_one_line_each() -> None:
+def test_without_a_terminal_there_is_one_line_each(window: Callable[..., Snapshot]) -> None:
     """A pipe gets plain lines, never wrapped, and no escape sequence."""
     console = Console(file=io.StringIO(), width=20)
     with open_view(console, title="unused") as view:
         assert isinstance(view, PlainView)
-        view.show(_snapshot())
-        view.show(_snapshot())
+        view.show(window())
+        view.show(window())
     lines = _written(console).splitlines()
     assert len(lines) == 2
     assert all("working set" in line and "\x1b" not in line for line in lines)
@@ -111,18 +94,18 @@ def test_a_terminal_that_can_not_move_the_cursor_gets_lines() -> None:
     assert isinstance(open_view(_terminal()), LiveView)
 
 
-def test_what_is_told_is_drawn_at_once_and_gone_with_the_next_snapshot() -> None:
+def test_what_is_told_is_drawn_at_once_and_gone_with_the_nextwindow(window: Callable[..., Snapshot]) -> None:
     """A service that went away is said above the last picture without delay, and not when there is news again."""
     clock, console = _Clock(), _terminal()
     with LiveView(console, title="web", now=clock) as view:
         view.tell("", "nothing yet")
-        view.show(_snapshot())
+        view.show(window())
         before = len(_written(console))
         view.tell("", "the service is gone")
         told = _written(console)[before:]
         clock.now_s += REDRAW_EVERY_S
         before = len(_written(console))
-        view.show(_snapshot())
+        view.show(window())
         after = _written(console)[before:]
     assert "nothing yet" in _written(console)
     assert "the service is gone" in told

@@ -11,13 +11,13 @@ START_NS = 1_700_000_000_000_000_000
 AGGR_NS = 100_000_000
 HOST = "box"
 
-Row = tuple[int, int, int, int]
-"""start, size, nr_accesses, age"""
+Row = tuple[int, ...]
+"""start, size, nr_accesses, age and, if it is known, nr_samples"""
 
 
 def make_target(rows: Sequence[Row], target_id: int = 0, pid: int | None = None) -> TargetSnapshot:
     """Put rows into columns."""
-    start, size, nr_accesses, age = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
+    start, size, nr_accesses, age, *rest = (list(each) for each in zip(*rows, strict=True)) if rows else ([],) * 4
     return TargetSnapshot(
         target_id,
         pid,
@@ -25,6 +25,7 @@ def make_target(rows: Sequence[Row], target_id: int = 0, pid: int | None = None)
         np.array(size, np.uint64),
         np.array(nr_accesses, np.uint32),
         np.array(age, np.uint32),
+        *(np.array(nr_samples, np.uint32) for nr_samples in rest),
     )
 
 
@@ -62,6 +63,6 @@ def assert_same(one: Snapshot, other: Snapshot) -> None:
             assert getattr(one, name) == getattr(other, name), name
     for mine, theirs in zip(one.targets, other.targets, strict=True):
         assert (mine.id, mine.pid) == (theirs.id, theirs.pid)
-        for column in ("start", "size", "nr_accesses", "age"):
+        for column in ("start", "size", "nr_accesses", "age", "nr_samples"):
             assert getattr(mine, column).dtype == getattr(theirs, column).dtype
             np.testing.assert_array_equal(getattr(mine, column), getattr(theirs, column))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damond.core import Snapshot, TargetSnapshot
+from damond.core import BudgetUse, Snapshot, TargetSnapshot
 from damond.errors import RecordError
 from damond.record import Block, codec
 from tests.record.make import HOST, assert_same, make_snapshot, make_target
@@ -22,8 +22,22 @@ def targets(draw: st.DrawFn) -> TargetSnapshot:
     unit = draw(st.sampled_from([1, 8, 4096, 2**21]))
     bounds = sorted(draw(st.lists(st.integers(0, U64_BELOW // unit), max_size=12, unique=True)))
     pairs = list(zip(bounds[::2], bounds[1::2], strict=False))
-    rows = [(start * unit, (end - start) * unit, draw(U32), draw(U32)) for start, end in pairs]
+    rows = [(start * unit, (end - start) * unit, draw(U32), draw(U32), draw(U32)) for start, end in pairs]
     return make_target(rows, draw(st.integers(0, 2**62)), draw(st.none() | st.integers(1, 2**22)))
+
+
+@st.composite
+def budgets(draw: st.DrawFn) -> BudgetUse:
+    """What a worker may say, to as many digits as are kept."""
+    return BudgetUse(
+        max_cpu=draw(st.none() | st.integers(1, 10**10).map(lambda ppb: ppb / 1e9)),
+        max_checks_per_s=draw(st.none() | st.integers(1, 10**12).map(lambda milli: milli / 1e3)),
+        cpu=draw(st.integers(0, 10**8)) / 1e6,
+        wanted_cpu=draw(st.integers(0, 10**8)) / 1e6,
+        wanted_checks_per_s=float(draw(st.integers(0, 10**9))),
+        stretched=draw(st.integers(1000, 10**7)) / 1e3,
+        max_nr_regions=draw(st.integers(0, 10**5)),
+    )
 
 
 @st.composite
@@ -39,6 +53,9 @@ def runs(draw: st.DrawFn) -> list[Snapshot]:
             end_ns=start_ns + draw(st.integers(0, 2**40)),
             checks=draw(st.integers(0, 2**40)),
             partial=draw(st.booleans()),
+            sampled_bytes=draw(st.integers(0, 2**47)),
+            policy="fraction",
+            budget=draw(st.none() | budgets()),
         )
         for number, start_ns in enumerate(times)
     ]
@@ -110,3 +127,25 @@ def test_numbers_that_another_release_has_are_no_damage() -> None:
     del body["columns"]["size"]
     with pytest.raises(RecordError, match="damaged"):
         codec.unpack(codec.deflate(body))
+
+
+def test_a_record_of_before_is_read_without_what_it_lacks() -> None:
+    """Samples behind regions, policy and budget were not kept once: they are 0, "" and None then."""
+    rows = [(4096, 8192, 3, 5, 120), (12288, 4096, 0, 7, 160)]
+    run = [make_snapshot(number, make_target(rows), budget=BudgetUse(max_cpu=0.01)) for number in range(3)]
+    body = codec.inflate(codec.pack(Block.of(run)))
+    del body["policy"]
+    kept = body["columns"]
+    body["columns"] = {name: kept[name] for name in kept if name != "nr_samples" and not name.startswith("budget")}
+    found = codec.unpack(codec.deflate(body)).snapshot(2, "web", HOST)
+    assert (found.policy, found.budget, found.targets[0].nr_samples.tolist()) == ("", None, [0, 0])
+    assert found.targets[0].age.tolist() == [5, 7]
+
+
+def test_a_budget_is_rounded_to_what_is_kept() -> None:
+    """CPU to millionths, checks to whole ones; a bound never becomes none."""
+    used = BudgetUse(max_cpu=1e-12, cpu=0.0123456789, wanted_checks_per_s=1234.5678, stretched=1.00049)
+    block = codec.unpack(codec.pack(Block.of([make_snapshot(budget=used)])))
+    assert block.snapshot(0, "web", HOST).budget == BudgetUse(
+        max_cpu=1e-9, cpu=0.012346, wanted_checks_per_s=1235.0, stretched=1.0
+    )

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from damond.errors import RecordBusyError, RecordError, UnknownNameError
@@ -28,6 +29,25 @@ def test_snapshots_come_back(tmp_path: Path) -> None:
         found = list(record.snapshots("web"))
     for number, each in enumerate(found):
         assert_same(each, make_snapshot(number))
+
+
+def test_what_is_written_at_once_is_divided(tmp_path: Path) -> None:
+    """Ten minutes that come at once (a disk was full) are kept by the minute, in order, as if they had come slowly.
+
+    As one batch, each look at any moment would unpack all of it.
+    """
+    path = tmp_path / "a.damond"
+    with RecordWriter(path) as writer:
+        for number in range(5):
+            writer.add(make_snapshot(number))
+        writer.flush()
+        for number in range(5, 6000):
+            writer.add(make_snapshot(number))
+        writer.flush()
+        with Record.open(path) as record:
+            blocks = list(record.blocks("web"))
+    assert [each.nr_snapshots for each in blocks[:-1]] == [605] + [600] * 8
+    assert np.concatenate([each.column("seq") for each in blocks]).tolist() == list(range(6000))
 
 
 def test_a_range_of_time_is_what_overlaps_it(tmp_path: Path) -> None:

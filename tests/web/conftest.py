@@ -2,13 +2,21 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from damond.core import Snapshot
+from tests.conftest import SnapshotOf
+
 LIMIT_S = 30.0
+MIB = 1 << 20
+SECOND_NS = 1_000_000_000
+START = 1 << 46
+Window = Callable[..., Snapshot]
 
 CONFIG = """
 [context.hops]
@@ -25,6 +33,21 @@ options = { preset = "constant" }
 primitive = "synthetic"
 autostart = false
 """
+
+
+@pytest.fixture(scope="session")
+def window(snapshot_of: SnapshotOf) -> Window:
+    """Make a window that ends at a time: 64 MiB, one MiB of them hot, a region each."""
+
+    def make(seconds: float, hot_mib: int, *, span_s: float = 0.1, nr_samples: int = 0) -> Snapshot:
+        mib = [(START + each * MIB, START + (each + 1) * MIB, 20 if each == hot_mib else 0) for each in range(64)]
+        end_ns = round(seconds * SECOND_NS)
+        found = snapshot_of({7: mib}, end_ns - round(span_s * SECOND_NS), end_ns)
+        behind = np.full(64, nr_samples, np.uint32)
+        target = replace(found.targets[0], age=np.arange(64, dtype=np.uint32), nr_samples=behind)
+        return replace(found, context="c", targets=(target,), sampled_bytes=MIB if nr_samples else 0)
+
+    return make
 
 
 @dataclass

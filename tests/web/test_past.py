@@ -11,17 +11,17 @@ import pytest
 from damond.core import Origin
 from damond.record.writer import RecordWriter
 from damond.web import past, view
-from tests.web.test_view import MIB, SECOND_NS, snapshot
+from tests.web.conftest import MIB, SECOND_NS, Window
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def record(tmp_path_factory: pytest.TempPathFactory, window: Window) -> Path:
     """A minute of 64 MiB of which MiB 10 is hot in the first half and MiB 50 in the second; ten seconds are missing."""
     path = tmp_path_factory.mktemp("past") / "record"
     writer = RecordWriter(path)
     for seq in range(600):
         if not 200 <= seq < 300:
-            each = snapshot(1000 + (seq + 1) / 10, hot_mib=10 if seq < 300 else 50)
+            each = window(1000 + (seq + 1) / 10, hot_mib=10 if seq < 300 else 50)
             writer.add(replace(each, origin=Origin(host="box", epoch=1, seq=seq)))
     writer.close()
     return path

@@ -47,5 +47,5 @@ class _Types(click.Group):
 def command() -> None:
     """Look at a record, or at what a running service still has (live).
 
-    A report is text for people, --json for programs, and a picture with --png or --svg where it has one.
+    A report is text for people, --json for programs, and a picture with --png or --svg.
     """

@@ -33,23 +33,15 @@ def source(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def form(kind: str, *, has_figure: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the form that a report is given out in; the function gets ``form`` (:class:`Form`) for it.
+def form(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the form that a report is given out in; the function gets ``form`` (:class:`Form`) for it."""
 
-    Args:
-        kind: Type of the report.
-        has_figure: Whether it has a picture for files.
-    """
+    @options.as_json
+    @functools.wraps(function)
+    def wrapped(*, as_json: bool, png: Path | None, svg: Path | None, **rest: Any) -> Any:
+        asked = Form(as_json=as_json, png=png, svg=svg)
+        asked.check()
+        return function(form=asked, **rest)
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @options.as_json
-        @functools.wraps(function)
-        def wrapped(*, as_json: bool, png: Path | None = None, svg: Path | None = None, **rest: Any) -> Any:
-            asked = Form(as_json=as_json, png=png, svg=svg)
-            asked.check(kind, has_figure=has_figure)
-            return function(form=asked, **rest)
-
-        wrapped = click.option("--svg", type=_PICTURE, help="Draw it into this file.")(wrapped)
-        return click.option("--png", type=_PICTURE, help="Draw it into this file.")(wrapped)
-
-    return decorate
+    wrapped = click.option("--svg", type=_PICTURE, help="Draw it into this file.")(wrapped)
+    return click.option("--png", type=_PICTURE, help="Draw it into this file.")(wrapped)

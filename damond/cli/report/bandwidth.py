@@ -16,7 +16,7 @@ from damond.units import format_interval, format_size
 
 @click.command("bandwidth")
 @asking.source
-@asking.form("bandwidth", has_figure=True)
+@asking.form
 def command(asked: Asked, form: Form) -> None:
     """Estimate the memory traffic, as the kernel's DAMON_STAT does: size times accesses found, per second.
 

@@ -7,7 +7,7 @@ from damond.cli.picture import short_interval
 from damond.cli.report.times import date_and_clock, span_words
 from damond.cli.words import granularity_words
 from damond.report.coverage import Coverage
-from damond.units import NSEC_PER_USEC, format_interval
+from damond.units import NSEC_PER_USEC, format_interval, format_size
 
 _MAX_INTERVALS: Final = 4
 """Intervals that are listed one by one."""
@@ -55,6 +55,23 @@ def notes(coverage: Coverage, *, adapting_left_out: bool) -> Iterator[str]:
         yield f"intervals changed: {_intervals(coverage)}; heat is the share of samples, whatever their number"
     if coverage.whole_mappings:
         yield "a check sees a whole mapping: what was touched is an upper bound, and may be far less"
+
+
+def confidence(coverage: Coverage) -> Iterator[str]:
+    """Say what is cold and what merely unseen, and how small a hot area may be to be missed."""
+    found = coverage.confidence
+    if found is None:
+        return
+    if found.unseen_bytes:
+        yield (
+            f"at the end {format_size(found.cold_bytes)} are known to be cold, and {format_size(found.unseen_bytes)}"
+            " merely unseen: no access was found, but too little was looked at"
+        )
+    if found.smallest_found_bytes is not None:
+        yield (
+            f"hot areas of {format_size(found.smallest_found_bytes)} and more are found within a minute;"
+            " smaller ones may be missed"
+        )
 
 
 def _gaps(coverage: Coverage) -> Iterator[str]:

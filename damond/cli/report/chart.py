@@ -68,7 +68,7 @@ class Chart:
         if np.isnan(series.mean).all():
             return
         highest = float(np.nanmax(series.high))
-        near = [each for each in self.levels if _highest(each.series) <= _SEE_IT * highest]
+        near = [each for each in self._levels() if _highest(each.series) <= _SEE_IT * highest]
         top = round_up(max([highest, *(_highest(each.series) for each in near)]))
         lines = [each.series.coarser(nr_columns).mean for each in near]
         for row in range(self.height):
@@ -82,6 +82,10 @@ class Chart:
         joined, has_gaps = nr_columns < len(self.series.mean), bool(np.isnan(series.mean).any())
         yield from flowed(self._legend(near, joined=joined, has_gaps=has_gaps), width)
 
+    def _levels(self) -> Iterator[Level]:
+        """Yield the levels of which anything is known."""
+        return (each for each in self.levels if not np.isnan(each.series.mean).all())
+
     def _legend(self, near: Sequence[Level], *, joined: bool, has_gaps: bool) -> Iterator[str]:
         yield f"{AVERAGE} {self.name}{', average' if joined else ''}"
         if joined:
@@ -89,7 +93,7 @@ class Chart:
         yield f"{LITTLE} below half a line"
         if has_gaps:
             yield f"{ramp.NO_DATA} not known, or left out"
-        for each in self.levels:
+        for each in self._levels():
             value = self.words(float(each.series.mean[~np.isnan(each.series.mean)][-1]))
             drawn = f"{LEVEL} {each.name}, {value} at the end"
             yield drawn if each in near else f"{each.name}, {value} at the end, lies far above"

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from damond.cli import table
 from damond.cli.picture import DIM
-from damond.cli.report import amounts, asking, progress, run
+from damond.cli.report import amounts, asking, bars, progress, run
 from damond.cli.report.based_on import facts
 from damond.cli.report.emit import Form, Page, check_any, emit
 from damond.cli.report.opening import Asked, Opened, open_subject
@@ -33,7 +33,7 @@ _NOT_COMPARED: Final = "other processes, and it is not known what they had mappe
 @click.option("--before", metavar="FROM..TO", help="The earlier span, e.g. 02:00..03:00.")
 @click.option("--after", metavar="FROM..TO", help="The later span.")
 @click.option("--top", type=click.IntRange(min=1), default=_TOP, show_default=True, help="So many changes.")
-@asking.form("diff", has_figure=False)
+@asking.form
 def command(asked: Asked, form: Form, other: str | None, before: str | None, after: str | None, top: int) -> None:
     """Compare two spans of a record, or two records: what became hot, and what became cold.
 
@@ -46,14 +46,16 @@ def command(asked: Asked, form: Form, other: str | None, before: str | None, aft
     measured = (found.before, found.after)
     for side in measured:
         check_any(side.coverage)
+    title = f"{found.after.coverage.context}: what became hot or cold"
     emit(
         Page(
             kind="diff",
-            title=f"{found.after.coverage.context}: what became hot or cold",
+            title=title,
             measured=found,
             coverage=found.after.coverage,
             facts=list(_facts(found)),
             body=lambda width, colours: _body(found, top, width),  # noqa: ARG005 - a table has no colours
+            figure=lambda: bars.changes(title, found, top),
             notes=[*_of_sides(sides, found), *_notes(found)],
         ),
         form,

@@ -38,7 +38,7 @@ class Page:
         measured: What was measured, a dataclass: the JSON.
         coverage: What it is based on.
         body: Draws it as text.
-        figure: Draws it for a file; None if it is no picture.
+        figure: Draws it for a file.
         notes: What the reader has to know.
         facts: Where, when and from how much; None is what the coverage says.
     """
@@ -48,7 +48,7 @@ class Page:
     measured: Any
     coverage: Coverage
     body: Body
-    figure: "Callable[[], Figure] | None" = None
+    figure: "Callable[[], Figure]"
     notes: Sequence[str] = ()
     facts: Sequence[str] | None = None
 
@@ -67,17 +67,13 @@ class Form:
     png: Path | None = None
     svg: Path | None = None
 
-    def check(self, kind: str, *, has_figure: bool) -> None:
+    def check(self) -> None:
         """Refuse what can't be, before anything is read.
 
         Raises:
-            UsageError: The report is no picture, or matplotlib is not installed.
+            UsageError: matplotlib is not installed.
         """
-        if not (self.png or self.svg):
-            return
-        if not has_figure:
-            raise UsageError(f"report {kind} is a table and no picture", hint="leave out --png and --svg")
-        if importlib.util.find_spec("matplotlib") is None:
+        if (self.png or self.svg) and importlib.util.find_spec("matplotlib") is None:
             raise UsageError("pictures in files need matplotlib", hint="pip install 'damond[report]'")
 
 
@@ -90,7 +86,7 @@ def emit(page: Page, form: Form) -> None:
     """
     check_any(page.coverage)
     for path, kind in ((form.png, "png"), (form.svg, "svg")):
-        if path is not None and page.figure is not None:
+        if path is not None:
             _write(page.figure(), path, kind)
     if form.as_json:
         output.print_json(document(page.kind, page.measured, list(page.notes)))

@@ -9,7 +9,7 @@ import numpy as np
 from damond.cli.report import based_on
 from damond.cli.report.axis import ticks
 from damond.cli.report.chart import eighth_of, round_up
-from damond.cli.report.heat_text import scale_of, title
+from damond.cli.report.heat_text import is_unseen, scale_of, title
 from damond.cli.report.times import from_ns
 from damond.cli.words import address, shortened
 from damond.core.mappings import Mappings
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _INCHES: Final = (11, 6.2)
 _NR_TICKS: Final = 10
-_UNKNOWN: Final = "#b8b8b8"
+UNKNOWN: Final = "#b8b8b8"
+_UNSEEN: Final = (0.36, 0.45, 0.62, 1.0)
 _NOT_MONITORED: Final = "#ffffff"
 _NAME_LENGTH: Final = 24
 CELLS: Final = 300
@@ -40,22 +41,26 @@ _LEAST_LABELLED: Final = 1 / 24
 """A mapping that is a smaller part of the picture gets no name: there is no room for it."""
 
 
-def _figure(heading: str, coverage: Coverage) -> "Figure":
+def figure(heading: str, *coverages: Coverage) -> "Figure":
+    """Begin a picture: its heading, and what it is based on, one or two spans."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - half a second, and not everybody has it
 
-    figure = Figure(figsize=_INCHES, layout="constrained")
-    figure.suptitle("\n".join([heading, *based_on.facts(coverage)]), fontsize=10, x=0.01, ha="left")
-    return figure
+    picture = Figure(figsize=_INCHES, layout="constrained")
+    facts = [list(based_on.facts(each)) for each in coverages]
+    if len(facts) > 1:
+        facts = [[f"{name}: {'; '.join(each)}"] for name, each in zip(("before", "after"), facts, strict=True)]
+    picture.suptitle("\n".join([heading, *(line for each in facts for line in each)]), fontsize=10, x=0.01, ha="left")
+    return picture
 
 
 def heatmap(found: Heat, mappings: Mappings | None) -> "Figure":
     """Draw a heat map: time to the right, addresses upwards, an axis for each stretch of addresses."""
     heat = found.heatmap
     if heat is None:
-        return _figure(f"{found.coverage.context}: nothing was monitored", found.coverage)
-    figure = _figure(f"{found.coverage.context}: heat map; {title(found, heat, mappings)}", found.coverage)
+        return figure(f"{found.coverage.context}: nothing was monitored", found.coverage)
+    picture = figure(f"{found.coverage.context}: heat map; {title(found, heat, mappings)}", found.coverage)
     heights = [each.nr_cells for each in reversed(heat.areas)]
-    axes: Any = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    axes: Any = picture.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     scale = scale_of(found)
     images = [
         _draw_area(axis, found, heat, area, scale.top) for axis, area in zip(axes, reversed(heat.areas), strict=True)
@@ -66,11 +71,13 @@ def heatmap(found: Heat, mappings: Mappings | None) -> "Figure":
         if number < len(heights) - 1 and fold.size:
             axis.set_xlabel(f"{format_size(fold.size)} of addresses not drawn", fontsize=8, color="0.4")
     _time_axis(axes[-1], int(heat.time_ns[0]), int(heat.time_ns[-1]))
-    _time_label(axes[-1], found.coverage, f"grey: nothing recorded; white: not {'mapped' if mappings else 'monitored'}")
-    bar = figure.colorbar(images[0], ax=axes.tolist(), label=scale.words, pad=0.01)
+    unseen = "blue: too little looked at to call it cold; " if is_unseen(found, heat).any() else ""
+    white = f"white: not {'mapped' if mappings else 'monitored'}"
+    _time_label(axes[-1], found.coverage, f"{unseen}grey: nothing recorded; {white}")
+    bar = picture.colorbar(images[0], ax=axes.tolist(), label=scale.words, pad=0.01)
     if scale.words.startswith("accessed in %"):
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
-    return figure
+    return picture
 
 
 def _draw_area(axis: "Axes", found: Heat, heat: Heatmap, area: Area, top: float) -> Any:
@@ -81,9 +88,14 @@ def _draw_area(axis: "Axes", found: Heat, heat: Heatmap, area: Area, top: float)
         np.ma.masked_invalid(cells), aspect="auto", origin="lower", extent=extent, cmap="inferno", vmin=0, vmax=top,
         interpolation="nearest",
     )  # fmt: skip
+    unseen = is_unseen(found, heat)[:, area.first : area.first + area.nr_cells].T
+    if unseen.any():
+        tint = np.zeros((*unseen.shape, 4))
+        tint[unseen] = _UNSEEN
+        axis.imshow(tint, aspect="auto", origin="lower", extent=extent, interpolation="nearest")
     edges = np.flatnonzero(np.diff(np.concatenate([[True], found.recorded, [True]]).astype(np.int8)))
     for first, behind in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        axis.axvspan(float(heat.time_ns[first]), float(heat.time_ns[behind]), color=_UNKNOWN, lw=0)
+        axis.axvspan(float(heat.time_ns[first]), float(heat.time_ns[behind]), color=UNKNOWN, lw=0)
     return image
 
 
@@ -138,8 +150,8 @@ def series(
         label: Of the axis of values.
         words: Writes a value.
     """
-    figure = _figure(heading, coverage)
-    axis = figure.subplots()
+    picture = figure(heading, coverage)
+    axis = picture.subplots()
     highest = 0.0
     for number, (name, each) in enumerate(drawn):
         middle = (each.time_ns[:-1] + each.time_ns[1:]) / 2
@@ -155,8 +167,8 @@ def series(
     _time_axis(axis, int(first.time_ns[0]), int(first.time_ns[-1]))
     _mark_unknown(axis, first.time_ns, np.isnan(first.mean))
     _time_label(axis, coverage, "line: average, band: least to greatest; grey: not known, or left out")
-    figure.legend(loc="outside upper right", fontsize=8)
-    return figure
+    picture.legend(loc="outside upper right", fontsize=8)
+    return picture
 
 
 def stack(
@@ -171,8 +183,8 @@ def stack(
         layers: Name and amount in each step, the lowest first; NaN where nothing is known.
         label: Of the axis of values.
     """
-    figure = _figure(heading, coverage)
-    axis = figure.subplots()
+    picture = figure(heading, coverage)
+    axis = picture.subplots()
     shades = np.linspace(0.95, 0.15, len(layers))
     from matplotlib import colormaps  # noqa: PLC0415 - as above
 
@@ -187,8 +199,8 @@ def stack(
     _mark_unknown(axis, time_ns, np.isnan(layers[0][1]))
     _time_label(axis, coverage, "grey: not known, or left out")
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside upper right", fontsize=8)
-    return figure
+    picture.legend(handles[::-1], labels[::-1], loc="outside upper right", fontsize=8)
+    return picture
 
 
 def _time_label(axis: "Axes", coverage: Coverage, explained: str) -> None:
@@ -206,4 +218,4 @@ def _value_axis(axis: "Axes", top: float, label: str, words: Callable[[float], s
 def _mark_unknown(axis: "Axes", time_ns: Ints, unknown: Bools) -> None:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], unknown, [False]]).astype(np.int8)))
     for first, behind in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        axis.axvspan(float(time_ns[first]), float(time_ns[behind]), color=_UNKNOWN, lw=0)
+        axis.axvspan(float(time_ns[first]), float(time_ns[behind]), color=UNKNOWN, lw=0)

@@ -18,7 +18,7 @@ from damond.units import format_size
 
 @click.command("footprint")
 @asking.source
-@asking.form("footprint", has_figure=True)
+@asking.form
 def command(asked: Asked, form: Form) -> None:
     """Put address space (vsz), resident memory (rss, pss) and working set (wss) side by side.
 

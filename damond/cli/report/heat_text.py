@@ -16,10 +16,12 @@ from damond.cli.words import percent, seconds
 from damond.core.mappings import Mappings
 from damond.report.heatmap import Heatmap
 from damond.report.measures.heat import Heat, Unit
+from damond.report.windows import Bools
 from damond.units import format_size
 
 ADDRESS_WIDTH: Final = 12
 _NO_DATA: Final = -1.0
+_MOST: Final = 0.5
 _DARK: Final = 0.5
 """Below, the scale ends lower than at all samples: a picture of which nothing can be seen says nothing."""
 
@@ -67,6 +69,7 @@ def lines(heat: Heat, heatmap: Heatmap, mappings: Mappings | None, width: int, *
     labels = Labels(margin(width, names=names > 0), names, mappings)
     scale = scale_of(heat)
     shades = np.where(heat.recorded[:, None], heatmap.heat / scale.top, _NO_DATA)
+    shades[is_unseen(heat, heatmap)] = ramp.UNSEEN_HEAT
     shaded = replace(heatmap, heat=shades)
     yield Text(title(heat, heatmap, mappings), BOLD)
     for area, fold in zip(heatmap.areas, heatmap.folds, strict=False):
@@ -77,6 +80,12 @@ def lines(heat: Heat, heatmap: Heatmap, mappings: Mappings | None, width: int, *
     yield Text(labels.blank() + marks, DIM)
     yield Text(labels.blank("time of day" if ":" in times else "time") + times, DIM)
     yield from _legend(shaded, scale, mappings, width, colours=colours)
+
+
+def is_unseen(heat: Heat, heatmap: Heatmap) -> Bools:
+    """Say which cells show no access without most of them being known to be cold."""
+    found: Bools = (heatmap.heat == 0) & (heat.unseen > _MOST)
+    return found
 
 
 def title(heat: Heat, heatmap: Heatmap, mappings: Mappings | None) -> str:
@@ -97,7 +106,9 @@ def _legend(heatmap: Heatmap, scale: Scale, mappings: Mappings | None, width: in
     notes = [f"one cell: {seconds(span_ns / len(heatmap.heat))} x {format_size(sz_cell)}"]
     if np.isnan(heatmap.heat).any():
         notes.append(f"{ramp.NOT_MONITORED} {gap_words(mappings)}")
-    if (heatmap.heat < 0).any():
+    if (heatmap.heat == ramp.UNSEEN_HEAT).any():
+        notes.append(f"{ramp.UNSEEN} too little looked at to call it cold")
+    if (heatmap.heat == _NO_DATA).any():
         notes.append(f"{ramp.NO_DATA} nothing recorded")
     for note in notes:
         if len(line) + len(note) + 3 > width:

@@ -34,7 +34,7 @@ _FIGURE_TIMES: Final = 600
     "--unit", type=click.Choice(["share", "rate"]), default="share", show_default=True,
     help="Heat as share of samples that found an access, or as accesses per second of a page.",
 )  # fmt: skip
-@asking.form("heatmap", has_figure=True)
+@asking.form
 def command(asked: Asked, form: Form, target: int | None, unit: str, *, whole: bool) -> None:
     """Draw what was hot when: time to the right, addresses downwards (in a file: upwards).
 
@@ -67,7 +67,7 @@ def command(asked: Asked, form: Form, target: int | None, unit: str, *, whole: b
             coverage=found.coverage,
             body=lambda width, colours: _body(found, mappings, width, colours=colours),
             figure=lambda: figures.heatmap(found, mappings),
-            notes=[*run.notes(opened, found.coverage, adapting_left_out=False), *_others(found)],
+            notes=[*run.notes(opened, found.coverage, adapting_left_out=False, confidence=True), *_others(found)],
         ),
         form,
     )

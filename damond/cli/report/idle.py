@@ -19,7 +19,7 @@ from damond.units import NSEC_PER_USEC, format_size
 
 @click.command("idle")
 @asking.source
-@asking.form("idle", has_figure=True)
+@asking.form
 def command(asked: Asked, form: Form) -> None:
     """Show for how long memory has been idle, and the tail of what is cold.
 
@@ -41,7 +41,7 @@ def command(asked: Asked, form: Form) -> None:
                 _layers(found),
                 label="bytes",
             ),
-            notes=run.notes(opened, found.coverage),
+            notes=run.notes(opened, found.coverage, confidence=True),
         ),
         form,
     )
@@ -77,6 +77,8 @@ def _tail(found: Idle) -> list[list[str]]:
         return [format_size(size), percent(share_of(size, total))]
 
     rows = [["(accessed)", *amount(found.accessed_bytes), "", ""]]
+    if found.unseen_bytes:
+        rows.append(["(unseen)", *amount(found.unseen_bytes), "", ""])
     for each_ns, newest, mean in zip(found.at_least_ns, found.newest_bytes, found.mean_bytes, strict=True):
         if newest or mean:
             rows.append([seconds_words(each_ns), *amount(newest), *amount(mean)])

@@ -79,14 +79,17 @@ def _span(asked: Asked, first_ns: int, last_ns: int) -> tuple[int, int, tuple[st
     begin_ns = first_ns if asked.begin is None else parse_moment(asked.begin, last_ns)
     after_ns = None if asked.begin is None else begin_ns
     end_ns = last_ns if asked.end is None else parse_moment(asked.end, last_ns, after_ns=after_ns)
-    if begin_ns >= end_ns:
+    if begin_ns >= end_ns and asked.begin is not None and asked.end is not None:
         raise UsageError(
             f"the span ends ({date_and_clock(end_ns)}) before it begins ({date_and_clock(begin_ns)})",
             hint=f"there is something from {span_words(first_ns, last_ns)}",
         )
     if begin_ns >= last_ns or end_ns <= first_ns:
+        span = f"from {span_words(begin_ns, end_ns)}"
+        span = f"before {date_and_clock(end_ns)}" if asked.begin is None else span
+        span = f"after {date_and_clock(begin_ns)}" if asked.end is None else span
         raise NothingRecordedError(
-            f"there is nothing from {span_words(begin_ns, end_ns)}",
+            f"there is nothing {span}",
             hint=f"there is something from {span_words(first_ns, last_ns)}",
         )
     remarks = []

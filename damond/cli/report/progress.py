@@ -28,13 +28,14 @@ def shown(*subjects: Subject, now: Callable[[], float] = time.monotonic) -> Iter
     begin_s = now()
 
     def watched(subject: Subject) -> Subject:
-        task = progress.add_task(subject.context, total=subject.span_ns)
+        task = progress.add_task(subject.context, total=None)  # as long as only some places are looked at
 
         def read(from_ns: int, to_ns: int) -> Iterator[Block]:
             whole = to_ns - from_ns > subject.span_ns // 2  # and no short look at some place
             for block in subject.read(from_ns, to_ns):
                 if whole:
-                    progress.update(task, completed=int(block.column("end_ns")[-1]) - subject.from_ns)
+                    done_ns = int(block.column("end_ns")[-1]) - subject.from_ns
+                    progress.update(task, total=subject.span_ns, completed=done_ns)
                 if now() - begin_s > _AFTER_S and not progress.live.is_started:
                     progress.start()
                 yield block

@@ -18,9 +18,18 @@ def measure(asked: Asked, how: Callable[[Subject], Measured]) -> tuple[Opened, M
         return opened, how(subject)
 
 
-def notes(opened: Opened, coverage: Coverage, *, adapting_left_out: bool = True) -> list[str]:
-    """Gather all that the reader has to know."""
+def notes(opened: Opened, coverage: Coverage, *, adapting_left_out: bool = True, confidence: bool = False) -> list[str]:
+    """Gather all that the reader has to know.
+
+    Args:
+        opened: What was opened.
+        coverage: What the report is based on.
+        adapting_left_out: As in :func:`damond.cli.report.based_on.notes`.
+        confidence: Say how sure it is that memory is cold, as well.
+    """
     found = [*opened.remarks, *based_on.notes(coverage, adapting_left_out=adapting_left_out)]
+    if confidence:
+        found += based_on.confidence(coverage)
     damaged = opened.record.damaged if opened.record is not None else []
     if damaged:
         lost = sum(each.missed for each in {each.start_ns: each for each in damaged}.values())

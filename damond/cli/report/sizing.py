@@ -27,7 +27,7 @@ _PERIODS: Final = {_NSEC_PER_SEC: ("second", "seconds"), _MINUTE: ("minute", "mi
 
 @click.command("sizing")
 @asking.source
-@asking.form("sizing", has_figure=True)
+@asking.form
 def command(asked: Asked, form: Form) -> None:
     """Say how much memory a program touched, and how much of what it holds was idle.
 
@@ -49,7 +49,7 @@ def command(asked: Asked, form: Form) -> None:
                 levels=levels(found.memory),
                 label="bytes, each counted once",
             ),
-            notes=[*run.notes(opened, found.coverage), *_notes(found)],
+            notes=[*run.notes(opened, found.coverage, confidence=True), *_notes(found)],
         ),
         form,
     )
@@ -72,6 +72,12 @@ def answer(found: Sizing) -> Iterator[str]:
 
 def _idle(found: Sizing, span: str) -> str:
     idle = found.idle_bytes[-1]
+    unseen = min(found.unseen_bytes, idle)
+    if unseen:
+        return (
+            f"at least {format_size(idle)} were idle for over {span}, up to {format_size(unseen)} of which merely"
+            " unseen: too little was looked at to call them cold."
+        )
     if idle:
         return f"at least {format_size(idle)} were idle for over {span}."
     return f"none of it is known to have been idle for {span}."

@@ -26,7 +26,7 @@ _PERCENT: Final = 100
     help="Count regions accessed in at least so many per cent of the samples; 0 is any. May be repeated.  "
     "[default: 0, 10, 50]",
 )  # fmt: skip
-@asking.form("wss", has_figure=True)
+@asking.form
 def command(asked: Asked, form: Form, at_least: tuple[float, ...]) -> None:
     """Show how much memory was in use, window by window, beside what the processes held.
 

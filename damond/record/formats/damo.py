@@ -21,6 +21,9 @@ from damond.units import format_interval
 _LEVEL: Final = 6
 _INTERVALS: Final = ("sample_us", "aggr_us", "update_us")
 _PERCENT: Final = 100
+_WSS_LEFT_OUT: Final = 20
+"""Snapshots that damo's report wss takes for warming up, unless told otherwise (option --exclude_samples, 3.4.3)."""
+
 _NO_GOAL: Final = {"access_bp": 0, "aggrs": 0, "min_sample_us": 0, "max_sample_us": 0}
 
 
@@ -32,11 +35,13 @@ class _Found:
         targets: Those that have regions.
         intervals: Sampling, aggregation and update interval of most windows. Microseconds.
         nr_intervals: How many different ones there are.
+        nr_windows: Windows that are written.
     """
 
     targets: list[int]
     intervals: tuple[int, int, int]
     nr_intervals: int
+    nr_windows: int
 
     @property
     def max_nr_accesses(self) -> int:
@@ -65,10 +70,15 @@ def write(selection: Selection, file: IO[bytes]) -> list[str]:
     for text in _texts(selection, found):
         file.write(packer.compress(text.encode("ascii")))
     file.write(packer.flush())
-    if found.nr_intervals == 1:
-        return []
-    sample, aggr = (format_interval(each) for each in found.intervals[:2])
-    return [f"the intervals have changed: accesses and ages are converted to those of most windows, {sample} / {aggr}"]
+    return list(_remarks(found))
+
+
+def _remarks(found: _Found) -> Iterator[str]:
+    if found.nr_intervals > 1:
+        sample, aggr = (format_interval(each) for each in found.intervals[:2])
+        yield f"the intervals have changed: accesses and ages are converted to those of most windows, {sample} / {aggr}"
+    if found.nr_windows <= _WSS_LEFT_OUT:
+        yield f"'damo report wss' leaves the first {_WSS_LEFT_OUT} snapshots out, all of these: --exclude_samples 0"
 
 
 def _look(selection: Selection) -> _Found:
@@ -80,7 +90,7 @@ def _look(selection: Selection) -> _Found:
         columns = (block.column(name).tolist() for name in _INTERVALS)
         intervals.update(zip(*columns, strict=True))
     most = intervals.most_common(1)
-    return _Found(list(targets), most[0][0] if most else (1, 1, 1), len(intervals))
+    return _Found(list(targets), most[0][0] if most else (1, 1, 1), len(intervals), intervals.total())
 
 
 def _full(selection: Selection) -> Iterator[Block]:

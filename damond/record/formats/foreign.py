@@ -137,7 +137,10 @@ def to_target(window: Window, target_id: int, max_nr_accesses: int, remarks: Rem
     ages = window.age[order]
     if np.isnan(ages).any():
         remarks.add("ages are not known: they are 0 in the record, and what is derived from them says nothing")
-    return TargetSnapshot(target_id, None, start, end - start, _counts(counts), _counts(np.nan_to_num(ages)))
+    # damo does not say how many samples stand behind a region: those of a window, as often as its age says.
+    samples = np.nan_to_num((ages + 1) * max_nr_accesses)
+    columns = (_counts(counts), _counts(np.nan_to_num(ages)), _counts(samples))
+    return TargetSnapshot(target_id, None, start, end - start, *columns)
 
 
 def _counts(column: NDArray[np.float64]) -> NDArray[np.uint32]:

@@ -10,6 +10,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from damond.errors import UsageError
+from damond.record import budgets
 from damond.record.columns import NO_PID, Block
 from damond.record.formats.selection import Selection
 from damond.record.model import RecordedContext
@@ -27,33 +28,48 @@ COLUMNS: Final = (
     "nr_accesses",
     "max_nr_accesses",
     "age",
+    "nr_samples",
     "sample_us",
     "aggr_us",
     "partial",
     "missed",
     "restarted",
+    "policy",
+    "sampled_bytes",
+    "granularity",
+    "budget_max_cpu",
+    "budget_max_checks_per_s",
+    "budget_stretched",
 )
 """Of Parquet and CSV. Times are Unix nanoseconds, ``start`` and ``size`` bytes, intervals microseconds, ``age``
-aggregations; ``pid`` is empty where the target is no process."""
+aggregations; ``pid`` is empty where the target is no process. ``nr_samples`` stand behind ``nr_accesses`` and ``age``
+(0: not known), ``sampled_bytes`` is the size of the largest region that was sampled as one (0: not known). The fields
+of :class:`damond.core.BudgetUse` are empty where there is no budget, or no such bound."""
 
-_PER_SNAPSHOT: Final = ("start_ns", "end_ns", "max_nr_accesses", "sample_us", "aggr_us", "missed")
+_PER_SNAPSHOT: Final = (
+    *("start_ns", "end_ns", "max_nr_accesses", "sample_us", "aggr_us", "missed"),
+    *("sampled_bytes", "granularity"),
+)
 _FLAGS: Final = ("partial", "restarted")
+_BUDGET: Final = {f"budget_{name}": name for name in ("max_cpu", "max_checks_per_s", "stretched")}
 _ROW_GROUP: Final = 60_000
 """Rows of a row group of Parquet: about a minute of 100 regions."""
 
 
 def columns_of(context: RecordedContext, block: Block) -> dict[str, Any]:
-    """Make the columns of one block, a row per region; ``pid`` is a masked array."""
+    """Make the columns of one block, a row per region; those of which some may be empty are masked arrays."""
     part, row = block.region_part(), block.region_snapshot()
     pid = block.part_pid[part]
     found: dict[str, Any] = {
         "context": context.name,
         "host": context.host,
+        "policy": block.policy,
         **{name: block.column(name)[row] for name in _PER_SNAPSHOT},
         **{name: block.column(name)[row] != 0 for name in _FLAGS},
+        **{column: budgets.floats(block.scalars, name)[row] for column, name in _BUDGET.items()},
         "target_id": block.part_target[part],
         "pid": np.ma.array(pid, mask=pid == NO_PID),
-        **{name: getattr(block, name) for name in ("start", "size", "nr_accesses", "age")},
+        **{name: getattr(block, name) for name in ("start", "size", "nr_accesses", "age", "nr_samples")},
     }
     return {name: found[name] for name in COLUMNS}
 
@@ -106,8 +122,9 @@ def write_parquet(selection: Selection, path: Path) -> list[str]:
             "Parquet needs pyarrow, which is not installed", hint="pip install 'damond[parquet]'"
         ) from error
     words = pa.dictionary(pa.int32(), pa.string())
-    types = {"context": words, "host": words, "start": pa.uint64(), "size": pa.uint64(), "nr_accesses": pa.uint32()}
-    types |= {"age": pa.uint32(), **dict.fromkeys(_FLAGS, pa.bool_())}
+    types = dict.fromkeys(("context", "host", "policy"), words) | dict.fromkeys(("start", "size"), pa.uint64())
+    types |= dict.fromkeys(("nr_accesses", "age", "nr_samples"), pa.uint32()) | dict.fromkeys(_FLAGS, pa.bool_())
+    types |= dict.fromkeys(_BUDGET, pa.float64())
     schema = pa.schema([(name, types.get(name, pa.int64())) for name in COLUMNS])
     delta = ("start_ns", "end_ns", "start")
     with parquet.ParquetWriter(

@@ -9,7 +9,7 @@ from damond.report.areas import hottest, whole
 from damond.report.coverage import Coverage, gather
 from damond.report.heatmap import Area, Heatmap, assemble, place
 from damond.report.peaks import Peaks, find_peaks
-from damond.report.raster import Raster, recorded, time_edges
+from damond.report.raster import Raster, divided, recorded, time_edges
 from damond.report.subject import Subject
 from damond.report.windows import Bools, Floats, TargetRegions, Windows
 
@@ -53,6 +53,8 @@ class Heat:
         heatmap: The heat map; its heat is in that unit. None if nothing was monitored (of that target).
         recorded: Per row of it: whether there is any window. Heat is NaN where there is none, too: a gap in what is
             known, and no gap in memory.
+        unseen: Per cell of it: the share, 0 to 1, in which no access was found without its being known to be cold; NaN
+            where heat is. Nothing is unseen where the record does not say.
         drawn_share: Share of all accesses to the target that lie where it is drawn, 0 to 1.
         target_ids: All targets, the one with the most accesses first.
     """
@@ -61,6 +63,7 @@ class Heat:
     unit: Unit
     heatmap: Heatmap | None
     recorded: Bools
+    unseen: Floats
     drawn_share: float
     target_ids: tuple[int, ...]
 
@@ -79,6 +82,7 @@ def measure(subject: Subject, canvas: Canvas) -> Heat:
         unit=canvas.unit,
         heatmap=None if drawing is None else drawing.heatmap(),
         recorded=np.zeros(0, np.bool_) if drawing is None else drawing.recorded,
+        unseen=np.zeros((0, 0)) if drawing is None else drawing.unseen,
         drawn_share=0.0 if drawing is None else drawing.drawn_share,
         target_ids=target_ids,
     )
@@ -95,13 +99,15 @@ class _Drawing:
     recorded: Bools = field(init=False)
     _areas: tuple[Area, ...] = field(init=False)
     _raster: Raster = field(init=False)
+    _unseen: Raster = field(init=False)
 
     def __post_init__(self) -> None:
         peak = self.peaks.profiles[self.target_id]
         ranges = whole(peak) if self.canvas.everything else hottest(peak)
         self._areas = place(ranges, self.canvas.nr_addrs)
         time_ns = time_edges(self.subject.from_ns, self.subject.to_ns, self.canvas.nr_times)
-        self._raster = Raster(time_ns, np.concatenate([each.edges() for each in self._areas]))
+        edges = np.concatenate([each.edges() for each in self._areas])
+        self._raster, self._unseen = Raster(time_ns, edges), Raster(time_ns, edges)
         self.recorded = np.zeros(self.canvas.nr_times, np.bool_)
 
     def add(self, windows: Windows) -> None:
@@ -110,11 +116,19 @@ class _Drawing:
         regions = windows.targets.get(self.target_id)
         if regions is not None and len(regions):
             self._raster.add(windows, regions, self._values(windows, regions))
+            unseen = windows.unseen(regions)
+            if unseen.any():
+                self._unseen.add(windows, regions.take(unseen), np.ones(int(unseen.sum())))
 
     def _values(self, windows: Windows, regions: TargetRegions) -> Floats | None:
         if self.canvas.unit is Unit.SHARE:
             return None
         return regions.nr_accesses.astype(np.float64) * _NSEC_PER_SEC / windows.span_ns[regions.window]
+
+    @property
+    def unseen(self) -> Floats:
+        """Share of each cell that was neither accessed nor known to be cold."""
+        return divided(self._unseen.accessed, self._raster.monitored)[:, self._columns()]
 
     @property
     def drawn_share(self) -> float:

@@ -5,9 +5,11 @@ from typing import Final
 
 import numpy as np
 
+from damond.core import idle_us
 from damond.report.coverage import Coverage, gather
-from damond.report.extents import NOWHERE, Extents, common
+from damond.report.extents import TouchedSet
 from damond.report.memory import Memory, memory_of
+from damond.report.newest import Newest
 from damond.report.percentiles import percentiles
 from damond.report.raster import divided
 from damond.report.recency import TIMES_NS, Recency, times_within
@@ -39,6 +41,8 @@ class Idle:
         mean_bytes: The same, averaged over the time.
         accessed_bytes: What was accessed in the newest window.
         monitored_bytes: What was looked at in the newest window.
+        unseen_bytes: Of what was not accessed in the newest window, what is not known to be cold: too little was looked
+            at. 0, too, where the record does not say.
         within_ns: Times before the end, the last is the whole span. Nanoseconds.
         untouched_bytes: Of what was looked at in the newest window, what no window within that time found accessed.
         time_ns: Edges of equal steps of the span, Unix time. Nanoseconds.
@@ -55,6 +59,7 @@ class Idle:
     mean_bytes: tuple[int, ...]
     accessed_bytes: int
     monitored_bytes: int
+    unseen_bytes: int
     within_ns: tuple[int, ...]
     untouched_bytes: tuple[int, ...]
     time_ns: Ints
@@ -64,23 +69,26 @@ class Idle:
 
 def measure(subject: Subject) -> Idle:
     """Measure idle times."""
-    tail = _Tail(subject)
+    tail, newest = _Tail(subject), Newest()
     recency = Recency(subject.to_ns, times_within(subject))
-    coverage = gather(subject, tail, recency)
-    size, idle_us = tail.newest()
-    accessed = idle_us < 0
+    coverage = gather(subject, tail, newest, recency)
+    size, lasted_us = _newest(newest)
+    accessed = lasted_us < 0
     at_least_us = [each // NSEC_PER_USEC for each in TIMES_NS]
     return Idle(
         coverage=coverage,
         percentiles=PERCENTILES,
-        idle_us=tuple(percentiles(idle_us, size, PERCENTILES)) if len(size) else (),
+        idle_us=tuple(percentiles(lasted_us, size, PERCENTILES)) if len(size) else (),
         at_least_ns=TIMES_NS,
-        newest_bytes=tuple(int(size[idle_us >= each].sum()) for each in at_least_us),
+        newest_bytes=tuple(int(size[lasted_us >= each].sum()) for each in at_least_us),
         mean_bytes=tail.mean(),
         accessed_bytes=int(size[accessed].sum()),
         monitored_bytes=int(size.sum()),
+        unseen_bytes=newest.unseen_bytes(TouchedSet()),
         within_ns=recency.within_ns,
-        untouched_bytes=tuple(tail.untouched(recency, number) for number in range(len(recency.within_ns))),
+        untouched_bytes=tuple(
+            newest.untouched_bytes(recency.within(number)) for number in range(len(recency.within_ns))
+        ),
         time_ns=tail.time_ns,
         class_bytes=tail.classes(),
         memory=memory_of(subject),
@@ -95,7 +103,6 @@ class _Tail:
     time_ns: Ints = field(init=False)
     _sums: Floats = field(init=False)
     _known_ns: Floats = field(init=False)
-    _last: Windows | None = None
 
     def __post_init__(self) -> None:
         nr_steps = min(NR_STEPS, max(self.subject.nr_windows, 1))
@@ -108,31 +115,11 @@ class _Tail:
         step = np.clip(np.searchsorted(self.time_ns, windows.start_ns, side="right") - 1, 0, len(self._known_ns) - 1)
         width = len(_BOUNDS_NS) + 1
         for regions in windows.targets.values():
-            kind = np.searchsorted(_BOUNDS_NS, idle_us_of(windows, regions) * NSEC_PER_USEC, side="right")
+            kind = np.searchsorted(_BOUNDS_NS, _idle_us(windows, regions) * NSEC_PER_USEC, side="right")
             weight = regions.size * windows.span_ns[regions.window]
             sums = np.bincount(step[regions.window] * width + kind, weight, self._sums.size)
             self._sums += sums.reshape(self._sums.shape)
         self._known_ns += np.bincount(step, windows.span_ns.astype(np.float64), len(self._known_ns))
-        self._last = windows.take(np.arange(len(windows)) == len(windows) - 1)
-
-    def newest(self) -> tuple[Floats, Ints]:
-        """Return size and idle time of the regions of the newest window."""
-        if self._last is None or not self._last.targets:
-            return np.zeros(0), np.zeros(0, np.int64)
-        parts = list(self._last.targets.values())
-        idle_us = [idle_us_of(self._last, regions) for regions in parts]
-        return np.concatenate([each.size for each in parts]), np.concatenate(idle_us)
-
-    def untouched(self, recency: Recency, number: int) -> int:
-        """Count what is monitored in the newest window and was not touched within a time. Bytes."""
-        if self._last is None:
-            return 0
-        touched = recency.within(number)
-        total = 0
-        for target_id, regions in self._last.targets.items():
-            there = Extents(regions.start, regions.end)
-            total += there.nr_bytes - common(there, touched.extents.get(target_id, NOWHERE)).nr_bytes
-        return total
 
     def classes(self) -> Floats:
         """Return the average of each step: bytes in each class."""
@@ -145,7 +132,14 @@ class _Tail:
         return tuple(round(each / known_ns) for each in reached.tolist()) if known_ns else ()
 
 
-def idle_us_of(windows: Windows, regions: TargetRegions) -> Ints:
-    """Say for how long each region has been idle; negative: accessed (mm/damon/stat.c, Linux 6.17). Microseconds."""
-    lasted = (regions.age.astype(np.int64) + 1) * windows.aggr_us[regions.window]
-    return np.where(regions.nr_accesses > 0, -lasted, lasted)
+def _newest(newest: Newest) -> tuple[Floats, Ints]:
+    """Return size and idle time of the regions of the newest window."""
+    if newest.window is None or not newest.regions:
+        return np.zeros(0), np.zeros(0, np.int64)
+    lasted_us = [_idle_us(newest.window, regions) for regions in newest.regions]
+    return np.concatenate([each.size for each in newest.regions]), np.concatenate(lasted_us)
+
+
+def _idle_us(windows: Windows, regions: TargetRegions) -> Ints:
+    """Say for how long each region has been idle; negative: accessed. Microseconds."""
+    return idle_us(regions.nr_accesses, regions.age, windows.aggr_us[regions.window])

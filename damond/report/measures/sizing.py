@@ -8,6 +8,7 @@ import numpy as np
 from damond.report.coverage import Coverage, gather
 from damond.report.measures.wss import bytes_per_window
 from damond.report.memory import Memory, memory_of
+from damond.report.newest import Newest
 from damond.report.percentiles import percentiles
 from damond.report.periods import Periods, period_of
 from damond.report.recency import Recency, times_within
@@ -42,6 +43,8 @@ class Sizing:
         recent_bytes: At most touched within each of them.
         idle_bytes: Resident memory that was not touched within each of them, at least; () if the resident memory is
             not known.
+        unseen_bytes: Of what was monitored at the end and not touched in the span, what is not known to be cold: too
+            little was looked at. 0, too, where the record does not say.
         memory: What the processes held.
         series: What was touched per period.
     """
@@ -59,6 +62,7 @@ class Sizing:
     within_ns: tuple[int, ...]
     recent_bytes: tuple[int, ...]
     idle_bytes: tuple[int, ...]
+    unseen_bytes: int
     memory: Memory
     series: Series
 
@@ -69,8 +73,8 @@ def measure(subject: Subject) -> Sizing:
     touched = Periods(subject.from_ns, period_ns)
     sure = Periods(subject.from_ns, period_ns, SURE_HEAT)
     recency = Recency(subject.to_ns, times_within(subject))
-    monitored = _Monitored()
-    coverage = gather(subject, touched, sure, recency, monitored)
+    monitored, newest = _Monitored(), Newest()
+    coverage = gather(subject, touched, sure, recency, monitored, newest)
     touched.finish()
     sure.finish()
     recent_bytes, memory = recency.nr_bytes(), memory_of(subject)
@@ -89,6 +93,7 @@ def measure(subject: Subject) -> Sizing:
         within_ns=recency.within_ns,
         recent_bytes=recent_bytes,
         idle_bytes=() if rss_bytes is None else tuple(max(rss_bytes - each, 0) for each in recent_bytes),
+        unseen_bytes=newest.unseen_bytes(recency.within(len(recency.within_ns) - 1)),
         memory=memory,
         series=touched.series(subject),
     )

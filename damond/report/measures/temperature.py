@@ -9,6 +9,7 @@ import numpy as np
 from damond.core.mappings import Mappings
 from damond.report.cells import Cells, cell_edges
 from damond.report.coverage import Coverage, gather
+from damond.report.newest import Newest
 from damond.report.peaks import find_peaks
 from damond.report.recency import TIMES_NS
 from damond.report.subject import Subject
@@ -21,8 +22,6 @@ _ALIKE: Final = 0.1
 class Piece:
     """A piece of the memory of one target, about equally hot all over.
 
-    How sure its heat is (access checks behind it) belongs here, once regions tell.
-
     Attributes:
         target_id: The target.
         start: First address. Bytes.
@@ -32,6 +31,8 @@ class Piece:
         busy: Share of the time in which any access was found somewhere in it, in steps of a 256th of the span.
         idle_ns: Time from the last access to the end of the span, less than such a step too short; None if there was
             no access in the span. Nanoseconds.
+        unseen_bytes: What of it shows no access at the end without being known to be cold: too little was looked at.
+            0, too, where the record does not say.
         name: What was mapped there: ``[heap]``, ``libc.so.6``; "" if that is not known.
     """
 
@@ -42,7 +43,13 @@ class Piece:
     heat: float
     busy: float
     idle_ns: int | None
+    unseen_bytes: int
     name: str
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether no access was found in it, and of most of it not enough is known to call it cold."""
+        return self.idle_ns is None and 2 * self.unseen_bytes > self.size
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -58,10 +65,13 @@ class Temperature:
     pieces: tuple[Piece, ...]
 
     def coldest(self) -> tuple[Piece, ...]:
-        """Return the pieces, the coldest first: by the time since the last access, then by size."""
+        """Return the pieces, the coldest first: by the time since the last access, unseen ones behind, then by size."""
         never = self.coverage.to_ns - self.coverage.from_ns + 1
-        order = sorted(self.pieces, key=lambda each: (-(never if each.idle_ns is None else each.idle_ns), -each.size))
-        return tuple(order)
+
+        def key(each: Piece) -> tuple[int, bool, int]:
+            return -(never if each.idle_ns is None else each.idle_ns), each.is_unseen, -each.size
+
+        return tuple(sorted(self.pieces, key=key))
 
 
 def measure(subject: Subject) -> Temperature:
@@ -71,16 +81,17 @@ def measure(subject: Subject) -> Temperature:
         Cells.over(subject, target_id, cell_edges(peak, maps.get(target_id)))
         for target_id, peak in find_peaks(subject).profiles.items()
     ]
-    coverage = gather(subject, *cells)
-    pieces = [piece for each in cells for piece in _pieces(each, maps.get(each.target_id))]
+    newest = Newest()
+    coverage = gather(subject, newest, *cells)
+    pieces = [piece for each in cells for piece in _pieces(each, newest, maps.get(each.target_id))]
     ordered = sorted(pieces, key=lambda each: (-each.heat, -each.size, each.target_id, each.start))
     return Temperature(coverage=coverage, pieces=tuple(ordered))
 
 
-def _pieces(cells: Cells, mappings: Mappings | None) -> Iterator[Piece]:
+def _pieces(cells: Cells, newest: Newest, mappings: Mappings | None) -> Iterator[Piece]:
     """Join neighbouring cells that are alike."""
     start, end, heat = cells.start.tolist(), cells.end.tolist(), cells.heat.tolist()
-    idle_ns = _idle_ns(cells)
+    idle_ns, unseen_bytes = _idle_ns(cells), cells.unseen_bytes(newest)
     kinds = np.where(idle_ns < 0, len(TIMES_NS) + 1, np.searchsorted(TIMES_NS, idle_ns, side="right")).tolist()
     names = [mappings.name(*bounds) if mappings is not None else "" for bounds in zip(start, end, strict=True)]
     first: int | None = None
@@ -88,13 +99,14 @@ def _pieces(cells: Cells, mappings: Mappings | None) -> Iterator[Piece]:
         there = cell < len(heat) and bool(cells.monitored[cell])
         alike = there and first is not None and (names[cell], kinds[cell]) == (names[first], kinds[first])
         if first is not None and not (alike and abs(heat[cell] - heat[first]) < _ALIKE):
-            yield _piece(cells, slice(first, cell), names[first], idle_ns[first:cell].tolist())
+            chosen = slice(first, cell)
+            yield _piece(cells, chosen, names[first], idle_ns[chosen].tolist(), float(unseen_bytes[chosen].sum()))
             first = None
         if there and first is None:
             first = cell
 
 
-def _piece(cells: Cells, chosen: slice, name: str, idle_ns: Sequence[int]) -> Piece:
+def _piece(cells: Cells, chosen: slice, name: str, idle_ns: Sequence[int], unseen_bytes: float) -> Piece:
     accessed, monitored = cells.raster.accessed[:, chosen].sum(), cells.raster.monitored[:, chosen].sum()
     start, end = int(cells.start[chosen.start]), int(cells.end[chosen.stop - 1])
     nr_known = max(int(np.count_nonzero(cells.known)), 1)
@@ -106,6 +118,7 @@ def _piece(cells: Cells, chosen: slice, name: str, idle_ns: Sequence[int]) -> Pi
         heat=float(accessed / monitored),
         busy=int(np.count_nonzero(cells.touched[:, chosen].any(axis=1))) / nr_known,
         idle_ns=None if min(idle_ns) < 0 else min(idle_ns),
+        unseen_bytes=round(unseen_bytes),
         name=name,
     )
 

@@ -171,6 +171,9 @@ function showFigures({ newest, lost }) {
   const rows = newest.past ? past : [
     ["working set", size(newest.accessed_bytes)],
     ["monitored", size(newest.total_bytes)],
+    ["known to be cold", size(newest.cold_bytes)],
+    ["merely unseen", size(newest.unseen_bytes)],
+    ["finds hot areas of", newest.smallest_found_bytes ? `${size(newest.smallest_found_bytes)} in a minute` : ""],
     ["RSS of the processes", size(newest.rss_bytes)],
     ["PSS", size(newest.pss_bytes)],
     ["limit of the cgroup", size(newest.limit_bytes)],
@@ -179,8 +182,6 @@ function showFigures({ newest, lost }) {
     ["access checks", `${Math.round(newest.checks_per_s).toLocaleString("en")}/s`],
     ["CPU of the worker", percent(newest.cpu_fraction)],
     ["budget", budgetWords(newest.budget)],
-    ["finds hot areas of", newest.smallest_found_bytes ? `${size(newest.smallest_found_bytes)} in a minute` : ""],
-    ["not known to be cold", newest.unseen_bytes ? size(newest.unseen_bytes) : ""],
     ["sampled every", interval(newest.sample_us / 1e6)],
     ["window", interval(newest.window_ms / 1000)],
     ["newest", clock(newest.end_ms)],

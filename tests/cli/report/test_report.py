@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from damond.cli.report import TYPES
-from damond.core import Snapshot
-from tests.cli.report.make import as_process, write
+from damond.core import Origin, Snapshot
+from damond.record import RecordWriter
+from tests.cli.report.make import as_process, summary, write
 from tests.report.synthetic import MIB, monitor
 
 Report = Callable[..., tuple[int, str, str]]
-PICTURES = ("heatmap", "wss", "sizing", "footprint", "idle", "bandwidth")
 
 
 def document(report: Report, *args: str | Path) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_json_is_what_was_measured(report: Report, record: Path, kind: str) -> N
     assert "NaN" not in json.dumps(found)
 
 
-@pytest.mark.parametrize("kind", PICTURES)
+@pytest.mark.parametrize("kind", TYPES)
 def test_pictures_in_files(report: Report, record: Path, tmp_path: Path, kind: str) -> None:
     """PNG and SVG are what they claim to be, and nothing is printed on standard output."""
     png, svg = tmp_path / "a.png", tmp_path / "a.svg"
@@ -57,14 +57,6 @@ def test_pictures_in_files(report: Report, record: Path, tmp_path: Path, kind: s
     assert f"written: {png}" in err
     assert png.read_bytes().startswith(b"\x89PNG\r\n")
     assert ET.parse(svg).getroot().tag.endswith("svg")  # noqa: S314 - written by us a moment ago
-
-
-@pytest.mark.parametrize("kind", sorted(set(TYPES) - set(PICTURES)))
-def test_a_table_is_no_picture(report: Report, record: Path, tmp_path: Path, kind: str) -> None:
-    """A file that can't be drawn is refused before anything is read."""
-    status, _, err = report(kind, record, "--png", tmp_path / "a.png")
-    assert status == 64
-    assert f"report {kind} is a table" in err
 
 
 def test_the_heat_map_shows_the_hot_range_by_name(report: Report, record: Path) -> None:
@@ -115,6 +107,49 @@ def test_hot_and_cold_name_what_is_mapped(report: Report, record: Path) -> None:
     cold = document(report, "cold", record)["pieces"][0]
     assert cold["idle_ns"] is None
     assert cold["heat"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("hot", "0 %?"),
+        ("cold", "?: no access found, but too little was looked at to call it cold"),
+        ("heatmap", "? too little looked at to call it cold"),
+        ("idle", "(unseen)"),
+        ("sizing", "merely unseen: too little was looked at to call them cold"),
+    ],
+)
+def test_what_is_merely_unseen_is_not_called_cold(report: Report, tmp_path: Path, kind: str, words: str) -> None:
+    """After a second, what shows no access is marked; and it is said from which size on hot memory would be found."""
+    tracks = [{"start": 40 * MIB, "size": 20 * MIB}]
+    second = as_process(monitor({"size": 128 * MIB, "tracks": tracks}, 1, sample_interval=50_000).snapshots)
+    path = tmp_path / "short.damond"
+    with RecordWriter(path) as writer:
+        for seq, each in enumerate(second):
+            writer.add(replace(each, context="web", origin=Origin(host="box", epoch=1, seq=seq)))
+        writer.add(summary(second[-1]))
+    status, out, _ = report(kind, path, *(["--whole"] if kind == "heatmap" else []))
+    text = " ".join(out.split())
+    assert status == 0
+    assert words in text
+    assert "merely unseen: no access was found, but too little was looked at" in text
+    assert "and more are found within a minute" in text
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("kind", ["wss", "sizing", "footprint"])
+def test_figures_of_the_process_that_come_last_of_all(
+    report: Report, snapshots: list[Snapshot], tmp_path: Path, kind: str
+) -> None:
+    """RSS that is known at the very end only is told, though there is no time to draw it over."""
+    path = tmp_path / "late.damond"
+    with RecordWriter(path) as writer:
+        for seq, each in enumerate(snapshots[:50]):
+            writer.add(replace(each, context="web", origin=Origin(host="box", epoch=1, seq=seq)))
+        writer.add(summary(snapshots[49]))
+    status, out, err = report(kind, path)
+    assert (status, err) == (0, "")
+    assert "200 MiB" in out
 
 
 def test_a_threshold_of_ones_own(report: Report, record: Path) -> None:

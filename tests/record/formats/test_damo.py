@@ -38,7 +38,7 @@ def test_what_damo_gets(tmp_path: Path) -> None:
     """One record per target, with every key that damo 3.4.3 needs (and the others that it writes itself)."""
     one, two = make_target([(4096, 8192, 20, 3)], 7, pid=7), make_target([(0, 4096, 0, 0)], 8, pid=8)
     records, remarks = _exported(_record(tmp_path / "a", [make_snapshot(0, one, two)]))
-    assert remarks == []
+    assert remarks == ["'damo report wss' leaves the first 20 snapshots out, all of these: --exclude_samples 0"]
     assert [each["target_id"] for each in records] == [7, 8]
     assert records[0]["intervals"]["aggr_us"] == 100_000
     assert records[0]["snapshots"] == [
@@ -76,6 +76,13 @@ def test_what_damo_does_not_know(tmp_path: Path) -> None:
     assert "most windows, 5 ms / 100 ms" in remarks[0]
 
 
+def test_damo_leaves_out_what_it_takes_for_warming_up(tmp_path: Path) -> None:
+    """Of more than 20 windows its working set is of the rest, as it should be: nothing is to be said."""
+    for nr_windows, nr_remarks in ((20, 1), (21, 0)):
+        path = _record(tmp_path / str(nr_windows), [make_snapshot(number) for number in range(nr_windows)])
+        assert len(_exported(path)[1]) == nr_remarks
+
+
 def test_damo_can_not_tell_contexts_apart(tmp_path: Path) -> None:
     """So it gets one; and nothing without regions, which it could not read."""
     path = _record(tmp_path / "a", [make_snapshot(0), make_snapshot(0, context="db")])
@@ -96,8 +103,9 @@ def snapshots(draw: st.DrawFn) -> list[Snapshot]:
         for target_id in range(nr_targets):
             bounds = sorted(draw(st.lists(st.integers(0, 2**52 - 1), min_size=2, max_size=8, unique=True)))
             pairs = zip(bounds[::2], bounds[1::2], strict=False)
+            ages = st.integers(0, 2**32 // 20 - 2)
             rows = [
-                (start * 4096, (end - start) * 4096, draw(st.integers(0, 20)), draw(st.integers(0, 2**31)))
+                (start * 4096, (end - start) * 4096, draw(st.integers(0, 20)), age := draw(ages), 20 * (age + 1))
                 for start, end in pairs
             ]
             targets.append(make_target(rows, target_id))
@@ -107,7 +115,10 @@ def snapshots(draw: st.DrawFn) -> list[Snapshot]:
 
 @given(run=snapshots(), packed=st.booleans())
 def test_there_and_back(run: list[Snapshot], packed: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What goes to damo's format comes back the same, as far as the format has it; packed or plain."""
+    """What goes to damo's format comes back the same, as far as the format has it; packed or plain.
+
+    Samples behind regions are not in it: of each, as many are taken as its age has windows.
+    """
     directory = tmp_path_factory.mktemp("damo")
     records, _ = _exported(_record(directory / "a", run))
     text = json.dumps(records).encode()

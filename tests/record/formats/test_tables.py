@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from damond.core import Snapshot
+from damond.core import BudgetUse, Snapshot
 from damond.record import Record, RecordWriter
 from damond.record.formats import tables
 from damond.record.formats.selection import Selection
@@ -22,8 +22,10 @@ def record(tmp_path: Path) -> Record:
     path = tmp_path / "a.damond"
     with RecordWriter(path) as writer:
         for number in range(30):
-            rows = [(4096, 8192, number % 21, number), (2**63, 4096, 0, 2**32 - 1)]
-            writer.add(make_snapshot(number, make_target(rows, 7, pid=7), make_target([(0, 4096, 1, 1)], 8, pid=8)))
+            rows = [(4096, 8192, number % 21, number, 20), (2**63, 4096, 0, 2**32 - 1, 900)]
+            targets = make_target(rows, 7, pid=7), make_target([(0, 4096, 1, 1)], 8, pid=8)
+            known = {"budget": BudgetUse(max_cpu=0.01, stretched=1.5), "policy": "budget", "sampled_bytes": 8192}
+            writer.add(make_snapshot(number, *targets, **known))
             writer.add(make_snapshot(number, context="ram", partial=number == 29))
             if number % 10 == 9:
                 writer.flush()
@@ -42,11 +44,18 @@ EXPECTED = {
     "nr_accesses": 0,
     "max_nr_accesses": 20,
     "age": 2**32 - 1,
+    "nr_samples": 900,
     "sample_us": 5_000,
     "aggr_us": 100_000,
     "partial": False,
     "missed": 0,
     "restarted": False,
+    "policy": "budget",
+    "sampled_bytes": 8192,
+    "granularity": 4096,
+    "budget_max_cpu": 0.01,
+    "budget_max_checks_per_s": None,
+    "budget_stretched": 1.5,
 }
 
 
@@ -67,7 +76,8 @@ def test_csv(record: Record) -> None:
     rows = list(csv.DictReader(io.StringIO(file.getvalue().decode())))
     assert len(rows) == 150
     assert rows[61] == {
-        name: str(int(value)) if isinstance(value, bool) else str(value) for name, value in EXPECTED.items()
+        name: str(int(value)) if isinstance(value, bool) else "" if value is None else str(value)
+        for name, value in EXPECTED.items()
     }
     assert rows[0]["pid"] == ""
 
