@@ -54,19 +54,20 @@ def command(
     quick: bool,
     as_json: bool,
 ) -> None:
-    r"""Measure how well hot memory is found, and at which cost.
+    """Measure how well hot memory is found, and at which cost.
 
     \b
-    telescope  hot memory in 1 GB to 5 TB: the table by which DAMON was shown to fail
-    shapes     49 shapes of accesses, beside what was published of DAMON
-    wss        the error of the working-set size
-    fast       small memory whose heat moves within seconds, beside 5 ms / 100 ms fixed (takes no setting)
-    confidence whether the smallest hot area that is said to be found is found (takes no setting)
-    cost       CPU and memory of real workers on this machine
-    ablation   what each mechanism is worth (takes no setting)
+    telescope   hot memory in 1 GB to 5 TB, where DAMON was shown to fail
+    shapes      49 shapes of accesses, beside what was published of DAMON
+    wss         the error of the working-set size
+    fast        small memory whose heat moves, beside 5 ms / 100 ms
+    confidence  whether the smallest hot area that is promised is found
+    cost        CPU and memory of real workers on this machine
+    ablation    what each mechanism is worth
 
-    Without PART all are measured. All but cost run in virtual time: a simulated minute takes a second or two.
-    """
+    Without PART all are measured. The last four have their own settings and take none. All but cost run in virtual
+    time: a simulated minute takes a second or two.
+    """  # noqa: D301 - the backslash is meant: click takes the character for "leave these lines as they are"
     Registry(policy=policy).make_policy(policy, dict(given))
     setting = _setting(policy, autotune, max_checks, max_cpu).but(policy_options=dict(given), block=int(block))
     results = _measured(parts or PARTS, setting, seed, quick=quick)

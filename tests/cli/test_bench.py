@@ -8,6 +8,7 @@ import pytest
 
 from damond.bench import telescope
 from damond.cli import main
+from damond.cli.bench import PARTS
 
 
 def document(capsys: pytest.CaptureFixture[str], *args: str) -> Any:
@@ -61,6 +62,14 @@ def test_the_table_has_its_units(capsys: pytest.CaptureFixture[str]) -> None:
     assert [row.split(" B ")[0][:6].rstrip() for row in rows[:4]] == ["1 GB", "10 GB", "100 GB", "5 TB"]
     assert rows[3].split()[2] == "5,000"
     assert any(row.startswith("least precision: ") for row in rows)
+
+
+def test_help_has_a_line_for_every_part(capsys: pytest.CaptureFixture[str]) -> None:
+    """What each one measures stands behind its name."""
+    assert main(["bench", "--help"]) == os.EX_OK
+    lines = capsys.readouterr().out.splitlines()
+    for part in PARTS:
+        assert [line for line in lines if line.startswith(f"  {part} ")], part
 
 
 WRONG = {

@@ -1,6 +1,7 @@
 """The page in a real browser: what is drawn is what the synthetic memory does."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,7 @@ def test_shows_what_is_hot_and_follows(opened: Any, service: Program) -> None:
     opened.check("#everything")
     wait_for_hot(opened, 192 * MIB, 224 * MIB)
     assert opened.inner_text("#name") == "hops"
+    assert re.search(r"finds hot areas of\s+[\d.]+ [KM]iB in a minute", opened.inner_text("#figures"), re.IGNORECASE)
     service.end(kill=True)
     opened.wait_for_function("() => document.querySelector('#trouble').textContent.includes('no supervisor')")
     service.start()
