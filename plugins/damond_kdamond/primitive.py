@@ -166,10 +166,11 @@ class KdamondVaddr(Primitive):
 
     def pause(self, ctx: Context, *, paused: bool) -> None:
         """Let the kdamond rest, too. A kernel without ``pause`` forgets its regions and their ages over that."""
+        asked_ns = time.monotonic_ns()  # the first aggregation after a pause may have ended before the kernel answers
         kept = self._opened.pause(paused=paused, ended=self._numbers_ended(ctx))
         self._paused = paused
         if not paused:
-            self._windows.resume(time.monotonic_ns(), anew=not kept)
+            self._windows.resume(asked_ns, anew=not kept)
             if not kept:
                 _log.info("%s: this kernel's DAMON knows no pause: it begins with new regions, of age 0", ctx.name)
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from damond_accessbits import Root
@@ -64,6 +64,7 @@ class FakeKernel(Files):
         missing: Names that this kernel does not have (``intervals_goal``, ``tried_regions``, ...).
         tried: What ``tried_regions`` shows after an update: start, end, nr_accesses, age.
         tuned_us: What ``update_tuned_intervals`` says.
+        on_commit: What the kernel does once it has taken a commit, before it answers.
     """
 
     def __init__(self, base: Path, *, tracefs: bool = True, missing: Sequence[str] = ()) -> None:
@@ -74,6 +75,7 @@ class FakeKernel(Files):
         self.missing = missing
         self.tried: list[tuple[int, int, int, int]] = []
         self.tuned_us: tuple[int, int] | None = None
+        self.on_commit: Callable[[], object] = lambda: None
         self.text(f"{KDAMONDS}/nr_kdamonds", "0")
         self.text(f"proc/self/ns/{PID_NS}", "")
         (base / "proc/self/ns/pid").symlink_to(PID_NS)
@@ -158,6 +160,8 @@ class FakeKernel(Files):
         if word in ("on", "off"):
             self._store("state", kdamond, word)
             self._store("pid", kdamond, str(THREAD) if word == "on" else "-1")
+        elif word == "commit":
+            self.on_commit()
         elif word == "update_schemes_tried_regions":
             self._show_tried(f"{kdamond}/contexts/0/schemes/0/tried_regions")
         elif word == "update_tuned_intervals" and self.tuned_us is not None:

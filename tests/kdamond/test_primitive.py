@@ -305,6 +305,24 @@ def test_pause(kernel: FakeKernel, tmp_path_factory: pytest.TempPathFactory, lac
     assert kernel.nr_kdamonds == 0
 
 
+def test_an_aggregation_that_ends_before_the_kernel_answers(kernel: FakeKernel) -> None:
+    """The pause is in no window, however late the kernel says that it goes on."""
+    loop, sink, steps = looped(kernel)
+    emit = aggregation(kernel, [4096] * 3)
+    asked_ns: list[int] = []
+
+    def resume() -> None:
+        asked_ns.append(time.time_ns())
+        kernel.on_commit = emit
+        loop.pause(paused=False)
+
+    steps += [emit, lambda: loop.call(lambda: loop.pause(paused=True)), lambda: loop.call(resume), emit]
+    assert loop.run() == "requested"
+    first, early, late = sink.snapshots[-3:]
+    assert first.end_ns < asked_ns[0] - MS < early.start_ns <= early.end_ns
+    assert late.start_ns == pytest.approx(early.end_ns, abs=MS)
+
+
 def test_target_that_ends_in_a_pause(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the context rests, the end of its only process is the end of the context, too."""
     gone = ending(monkeypatch)
