@@ -46,7 +46,7 @@ KERNEL_MINUTES ?= 0
 unit: $(STAMP)
 	@$(BIN)/python -m tests.kernel.build --minutes $(KERNEL_MINUTES)
 	$(BIN)/pytest -q -rs -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/chaos
-	$(BIN)/pytest -q -rs tests/chaos  # breaks things, and has the machine to itself
+	$(BIN)/pytest -q -rs -n 2 --dist loadfile tests/chaos  # breaks things: apart from the rest
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/figures.py
