@@ -174,6 +174,20 @@ def test_network_is_opened_on_purpose(facts: Facts) -> None:
     assert "NotPermittedError" in remote["foe"]["err"]
 
 
+def test_records_by_itself(facts: Facts) -> None:
+    """With ``[record]`` the service keeps a record in its state directory, for its group to read and nobody else."""
+    found = facts["record"]
+    assert found["owner"] == [facts["ids"]["damond"], facts["ids"]["group"]]
+    assert found["mode"] == "0o640"
+    assert found["status"]["state"] == "running"
+    assert found["status"]["trouble"] in (None, "")
+    coverage = found["report"]["coverage"]
+    assert (coverage["context"], coverage["primitive"]) == ("hot", "vaddr")
+    assert coverage["nr_windows"] > 0
+    assert found["stranger"]["rc"] != 0
+    assert "ermission" in found["stranger"]["err"]
+
+
 def test_stops(facts: Facts) -> None:
     """'systemctl stop' is a success that leaves neither a process nor a socket."""
     assert facts["stop"]["rc"] == 0
