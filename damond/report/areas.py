@@ -57,18 +57,23 @@ def whole(profile: Profile) -> list[AddrRange]:
     return _joined(runs, lambda left, right: right.start - left.end <= widest_drawn)
 
 
-def hottest(peak: Profile) -> list[AddrRange]:
-    """Draw where the accesses were, with a margin; everything, if nothing was accessed.
+def hot_places(peak: Profile) -> list[AddrRange]:
+    """Tell where the accesses were; everything, if nothing was accessed.
 
-    Places that are nearer to each other than they are large are drawn as one area, unless a wide gap is between.
+    Places that are nearer to each other than they are large are one area, unless a wide gap is between.
     """
     hot = (peak.heat > 0) & (peak.heat >= HOT_SHARE * peak.heat.max(initial=0))
     if not hot.any():
         return whole(peak)
     places = contiguous(Profile(peak.start[hot], peak.end[hot], peak.accessed[hot], peak.weight[hot]))
+    areas = [area for run in whole(peak) for area in _joined(_within(places, run), _near)]
+    return most_accessed(peak, areas, MAX_HOT_AREAS)
+
+
+def hottest(peak: Profile) -> list[AddrRange]:
+    """Draw where the accesses were, with a margin."""
     runs = whole(peak)
-    areas = [area for run in runs for area in _joined(_within(places, run), _near)]
-    padded = [_with_margin(area, runs) for area in most_accessed(peak, areas, MAX_HOT_AREAS)]
+    padded = [_with_margin(area, runs) for area in hot_places(peak)]
     return _joined(padded, lambda left, right: right.start <= left.end)
 
 

@@ -1,7 +1,7 @@
 """A heat map that scrolls as snapshots come: every column is computed once, and rows stay where they are."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damond.core import AddrRange
-from damond.report.areas import MAX_AREAS, hottest, most_accessed, whole
+from damond.report.areas import MAX_AREAS, hot_places, hottest, most_accessed, whole
 from damond.report.heatmap import Area, Heatmap, assemble, cells, place
 from damond.report.profile import EMPTY, Floats, Profile
 from damond.report.recent import Recent, peak_of
@@ -93,7 +93,7 @@ class Scrolling:
         began_s = time.monotonic()
         self._peak = peak_of(self._recent.between(start_ns, end_ns), grid.target_id)
         wanted = _ranges(self._peak, grid)
-        if is_new or not _fits(self._areas, wanted):
+        if is_new or not _fits(self._areas, wanted, _ranges(self._peak, grid, hot_places)):
             self._areas = place(wanted, grid.nr_addrs) if wanted else ()
             self._columns.clear()
         self._grid = grid
@@ -123,10 +123,10 @@ class Scrolling:
         return heat
 
 
-def _ranges(peak: Profile, grid: Grid) -> list[AddrRange]:
+def _ranges(peak: Profile, grid: Grid, where: Callable[[Profile], list[AddrRange]] = hottest) -> list[AddrRange]:
     if grid.zoom is not None and len(within := _clip(peak, grid.zoom)):
         return most_accessed(peak, whole(within), grid.max_areas)
-    return most_accessed(peak, whole(peak) if grid.everything else hottest(peak), grid.max_areas)
+    return most_accessed(peak, whole(peak) if grid.everything else where(peak), grid.max_areas)
 
 
 def _clip(profile: Profile, wanted: AddrRange) -> Profile:
@@ -140,7 +140,7 @@ def _clip(profile: Profile, wanted: AddrRange) -> Profile:
     )
 
 
-def _fits(areas: Sequence[Area], wanted: Sequence[AddrRange]) -> bool:
-    """Say whether the areas hold what is wanted, and not much else."""
-    held = all(any(area.start <= each.start and each.end <= area.end for area in areas) for each in wanted)
+def _fits(areas: Sequence[Area], wanted: Sequence[AddrRange], needed: Sequence[AddrRange]) -> bool:
+    """Say whether the areas hold what is needed, and are not much larger than what is wanted, margins included."""
+    held = all(any(area.start <= each.start and each.end <= area.end for area in areas) for each in needed)
     return held and sum(area.size for area in areas) <= _LOOSE * sum(each.size for each in wanted)

@@ -92,6 +92,7 @@ def test_rows_stay_while_they_will_do(run: Run) -> None:
     run.add(400, 600, 10)
     first = run.draw(grid).areas
     run.add(390, 590, int(FIT_EVERY_NS / WINDOW_NS) + 1)
+    run.scrolling._fit_due_s = 0.0  # what the last look took on this machine says nothing here
     assert run.draw(grid).areas == first
 
 
