@@ -10,6 +10,7 @@ import difflib
 import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 
 class DamondError(Exception):
@@ -36,10 +37,14 @@ class DamondError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
+_NAME_LEN: Final = 80
+"""Characters of a name that are worth a comparison, and a place in a message: names come from outside."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Name the known word that is nearest to ``name``, for a hint: "did you mean ...?"."""
     words = sorted(known)
-    match = difflib.get_close_matches(name, words, n=1)
+    match = difflib.get_close_matches(name, words, n=1) if len(name) <= _NAME_LEN else []
     if match:
         return f"did you mean {match[0]!r}?"
     return f"known: {', '.join(words)}" if words else "none is known"
@@ -116,7 +121,8 @@ class UnknownNameError(DamondError, LookupError):
 
     def __init__(self, what: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
         suggestion = nearest(name, known)
-        super().__init__(f"unknown {what} {name!r}", hint=f"{suggestion}; {hint}" if hint else suggestion)
+        shown = name if len(name) <= _NAME_LEN else f"{name[:_NAME_LEN]}..."
+        super().__init__(f"unknown {what} {shown!r}", hint=f"{suggestion}; {hint}" if hint else suggestion)
         self.code = f"unknown_{what.replace(' ', '_')}"
 
 
@@ -244,6 +250,13 @@ class WorkerFailedError(DamondError):
     """A worker ended before it was ready, or hung."""
 
     code = "worker_failed"
+    exit_code = os.EX_SOFTWARE
+
+
+class ServiceFailedError(DamondError):
+    """A part of the service that it can't go on without has failed."""
+
+    code = "service_failed"
     exit_code = os.EX_SOFTWARE
 
 

@@ -32,6 +32,7 @@ from damond.errors import (
     RecordFullError,
     RemoteError,
     RuntimeDirError,
+    ServiceFailedError,
     SourceUnavailableError,
     UnknownNameError,
     UnreachableError,
@@ -62,6 +63,7 @@ PLAIN = [
     RecordError,
     RecordFullError,
     RuntimeDirError,
+    ServiceFailedError,
     UnreachableError,
     UsageError,
     WorkerFailedError,
@@ -153,6 +155,7 @@ def test_unknown_code() -> None:
 
 def test_unknown_names_keep_what_they_are_of() -> None:
     """The code of an unknown name says what it should have been."""
+    assert UnknownNameError("verb", "n" * 250_000, []).message == f"unknown verb '{'n' * 80}...'"
     assert UnknownNameError("access source", "x", []).code == "unknown_access_source"
     assert isinstance(from_code("unknown_access_source", "m", "h"), UnknownNameError)
 
@@ -193,8 +196,10 @@ def test_config_error_lists_its_problems() -> None:
         ("fysical", ["vaddr", "physical"], "did you mean 'physical'?"),
         ("zzz", ["vaddr", "physical"], "known: physical, vaddr"),
         ("zzz", [], "none is known"),
+        ("x" * 80, ["x" * 79, "y"], f"did you mean {'x' * 79!r}?"),
+        ("x" * 81, ["x" * 79, "y"], f"known: {'x' * 79}, y"),
     ],
-    ids=["near", "far", "nothing known"],
+    ids=["near", "far", "nothing known", "long", "too long to be compared"],
 )
 def test_nearest(name: str, known: list[str], expected: str) -> None:
     """The nearest word if one is near, else all of them."""

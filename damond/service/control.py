@@ -44,6 +44,7 @@ from damond.errors import BusyError, DamondError, ProtocolError
 from damond.service import protocol
 from damond.service.supervisor import Supervisor
 from damond.service.verbs import Verbs
+from damond.service.vitals import vital
 
 _log = logging.getLogger(__name__)
 
@@ -112,13 +113,14 @@ class ControlServer:
             if budget < 0:
                 await asyncio.sleep(-budget / _MAX_RATE)
             await slots.acquire()
-            task = asyncio.create_task(self._answer(router, frames, may_steer=may_steer))
+            task = vital(self._answer(router, frames, may_steer=may_steer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             task.add_done_callback(lambda _: slots.release())
 
     async def _answer(self, router: zmq.asyncio.Socket, frames: list[bytes], *, may_steer: bool) -> None:
         request_id: Any = None
+        failure: Exception | None = None
         self.counts["requests"] += 1
         try:
             request = protocol.parse(frames[1:])
@@ -127,19 +129,20 @@ class ControlServer:
         except DamondError as error:
             self.counts["malformed" if isinstance(error, ProtocolError) else "refused"] += 1
             reply = {"ok": False, "error": {"code": error.code, "message": error.message, "hint": error.hint}}
-        except Exception as error:  # noqa: BLE001 - logged with its traceback
-            self.counts["internal"] += 1
+        except Exception as error:  # noqa: BLE001 - told, and logged with its traceback
             # The edge of a request: a defect of ours must not leave the client waiting, nor end the service.
-            _log.exception("a request could not be answered")
+            self.counts["internal"] += 1
+            failure = error
             message = f"{type(error).__name__}: {error}"
             reply = {"ok": False, "error": {"code": "internal", "message": message, "hint": "see the service's log"}}
         try:
             await router.send_multipart([frames[0], protocol.reply(request_id, **reply)], zmq.DONTWAIT)
         except zmq.ZMQError as error:
-            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
-                raise
-            self.counts["replies_lost"] += 1
-            _log.debug("a reply is lost: %s", "its client does not read" if error.errno == zmq.EAGAIN else "no client")
+            self.counts["replies_lost"] += 1  # EAGAIN: its client does not read; EHOSTUNREACH: it has gone
+            expected = error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH)
+            _log.log(logging.DEBUG if expected else logging.ERROR, "a reply is lost: %s", error)
+        if failure is not None:  # after the reply: where memory is out, a traceback takes more of it
+            _log.error("a request could not be answered", exc_info=failure)
 
     async def _done(self, request: dict[str, Any], *, may_steer: bool) -> Any:
         """Do what was asked, within a limit; beyond, it goes on, but nobody waits for it any more.

@@ -28,10 +28,13 @@ from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec
 from damond.service.state_dir import hand_over
 from damond.service.supervisor import Supervisor
+from damond.service.vitals import Vitals, vital
 
 _log = logging.getLogger(__name__)
 
 _SOON_S: Final = 0.5
+_END_WITHIN_S: Final = 10
+"""For the end after a failure; SIGALRM ends the process then, without memory, and the launcher ends the workers."""
 
 
 class Service:
@@ -64,6 +67,7 @@ class Service:
             RuntimeDirError: The runtime directory can't be used.
             AlreadyServedError: Another supervisor serves on it.
             WorkerFailedError: The launcher has died.
+            ServiceFailedError: Memory is out, or a part of this process has failed.
         """
         service = self._config.service
         identity = None
@@ -74,6 +78,9 @@ class Service:
             RuntimeDir(self._directory, identity) as runtime,
             contextlib.ExitStack() as remote,
         ):
+            remote.callback(signal.alarm, 0)
+            self._vitals = Vitals()
+            remote.callback(self._vitals.close)
             # Keys are for root's eyes: read before this process becomes somebody else.
             pair = load_pair(self._config.remote.key) if self._config.remote.key else None
             record = self._record_settings(self._config)
@@ -108,6 +115,10 @@ class Service:
                         on_ready(runtime.endpoints.stream)
                         notify("READY=1", f"STATUS={self._supervisor.nr_running} contexts run")
                     await self._until_the_end()
+                except BaseException:
+                    # Given up from within: something is gone, and who waits for it waits for ever.
+                    signal.alarm(_END_WITHIN_S)
+                    raise
                 finally:
                     await self._end_recording()
 
@@ -144,7 +155,7 @@ class Service:
         return doors
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(coroutine))
+        self._tasks.append(vital(coroutine))
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -156,12 +167,14 @@ class Service:
 
     async def _until_the_end(self) -> None:
         lost = self._supervisor.launcher.lost
-        waiting = [asyncio.create_task(each.wait()) for each in (self._control.shutdown, lost)]
+        ends = (self._control.shutdown, lost, self._vitals.lost)
+        waiting = [asyncio.create_task(each.wait()) for each in ends]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")
         for task in [*waiting, *self._tasks]:
             task.cancel()
         await asyncio.gather(*waiting, *self._tasks, return_exceptions=True)
+        self._vitals.check()
         if lost.is_set():
             raise WorkerFailedError("the launcher of the workers has died", hint="start the supervisor again")
 

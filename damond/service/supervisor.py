@@ -32,6 +32,7 @@ from damond.service.runtime_dir import RuntimeDir
 from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.service.status import describe_context, never_started
+from damond.service.vitals import vital
 from damond.stream import welcome
 from damond.stream.welcome import Welcome
 
@@ -114,9 +115,7 @@ class Supervisor:
             await self.launcher.__aexit__()
             raise
         self._publisher = self.hub.publisher()
-        self._watching = [
-            asyncio.create_task(each) for each in (self._watch_health(), self._watch_targets(), self._watch_costs())
-        ]
+        self._watching = [vital(each) for each in (self._watch_health(), self._watch_targets(), self._watch_costs())]
         return self
 
     async def __aexit__(self, *exc: object) -> None:

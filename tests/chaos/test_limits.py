@@ -218,17 +218,28 @@ def test_no_memory_in_a_worker(serve: Serve) -> None:
     served.end()
 
 
+def _refusal(client: Client, names: list[str]) -> str:
+    """Ask to stop contexts that are not there; return in which words that was refused."""
+    with pytest.raises(DamondError) as caught:
+        client.request("stop", {"names": names}, timeout_s=2.0)
+    return str(caught.value)
+
+
 def test_no_memory_in_the_supervisor(serve: Serve) -> None:
-    """A supervisor without memory answers or ends; if it ends nothing is left of it, and the next start works."""
+    """A supervisor without memory says so and ends, or answers on; nothing is left, and the next start works."""
     served = serve()
     family = served.processes()
     limit(served.process.pid, resource.RLIMIT_AS, psutil.Process(served.process.pid).memory_info().vms + (1 << 20))
-    with contextlib.suppress(DamondError), Client(served.run) as client:
-        for _ in range(50):
-            client.request("stop", {"names": ["n" * 250_000]}, timeout_s=1.0)
-    if served.process.poll() is None:
+    names = [f"n{number}" for number in range(35_000)]  # a quarter of a MiB on the wire, and ten times that in Python
+    with Client(served.run) as client:
+        refusals = [_refusal(client, names) for _ in range(3)]
+    if all("MemoryError" in each for each in refusals):
         limit(served.process.pid, resource.RLIMIT_AS, resource.RLIM_INFINITY)
-        wait(lambda: served.status()["nr_running"] == 2)
+        assert served.status()["control"]["internal"] == len(refusals)
         served.end()
+    else:
+        assert served.process.wait(LIMIT_S) == os.EX_SOFTWARE
+        assert "the service can't go on: " in served.log.read_text()
+        assert "MemoryError" in served.log.read_text()
     assert not psutil.wait_procs(family, timeout=LIMIT_S)[1]
     serve().end()
