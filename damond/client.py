@@ -41,8 +41,8 @@ MAX_REQUEST_SZ: Final = 256 * 1024
 """Bytes of the largest request that a supervisor reads."""
 STEERING: Final = frozenset({"start", "stop", "tune", "pause", "resume", "shutdown", "reload"})
 """Requests that change something: they go to the socket ``control``, all others to ``query``."""
-TIMEOUT_S: Final = 5.0
-"""For a reply; starting and stopping may take longer, see ``Client.start``."""
+TIMEOUT_S: Final = 15.0
+"""For a reply, on a machine that is out of breath, too; starting and stopping may take longer, see ``Client.start``."""
 _START_TIMEOUT_S: Final = 60.0
 _HANDSHAKE_MS: Final = 2000
 

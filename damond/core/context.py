@@ -106,6 +106,11 @@ class Context:
         return adaptation.nr_regions(self.targets)
 
     @property
+    def samples_left(self) -> int:
+        """Samples of the aggregation under way, the next one included."""
+        return max(1, self.attrs.samples_per_aggr - self.window_samples)
+
+    @property
     def region_budget(self) -> int:
         """Most regions that there may be now: ``max_nr_regions``, or what the budget allows of them."""
         most = self.attrs.max_nr_regions

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from damond.units import PAGE_SIZE
 
 MIN_REGION_SZ: Final = PAGE_SIZE
 """The least size of a region, and the alignment of all (DAMON_MIN_REGION). Bytes."""
+
+_AHEAD: Final = 2**14
+"""Sampling addresses that are chosen at once for passes to come: 128 KiB."""
 
 ADDRESS_LIMIT: Final = 2**64
 """Addresses are below this: they are columns of uint64."""
@@ -103,7 +106,16 @@ class Regions:
             memory that is new to a region makes them 0. So they may be too few, and never too many.
     """
 
-    __slots__ = ("age", "end", "last_nr_accesses", "nr_accesses", "nr_samples", "sampling_addr", "start")
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "age",
+        "end",
+        "last_nr_accesses",
+        "nr_accesses",
+        "nr_samples",
+        "sampling_addr",
+        "start",
+    )
+    __slots__ = (*COLUMNS, "_ahead")
 
     start: Addrs
     end: Addrs
@@ -156,6 +168,7 @@ class Regions:
         self.nr_samples = (
             np.zeros(len(self.start), np.uint32) if nr_samples is None else np.asarray(nr_samples, np.uint32)
         )
+        self._ahead: list[Addrs] = []
 
     def assign_rows(self, rows: Sequence[Region]) -> None:
         """Replace all columns by rows, which the caller keeps sorted and disjoint."""
@@ -217,17 +230,26 @@ class Regions:
         )
         return new
 
-    def pick_sampling_addrs(self, rng: np.random.Generator) -> Addrs:
+    def pick_sampling_addrs(self, rng: np.random.Generator, nr_passes: int = 1) -> Addrs:
         """Choose one address in each region, evenly over the whole region, and keep it as ``sampling_addr``.
 
         64 bits wide: the 32-bit span of the kernel before 7.3 never looks beyond 4 GiB of a region.
         The product can't round up to the size of the region below 2**53 bytes.
+
+        Args:
+            rng: Chance.
+            nr_passes: Over the same regions, this one included: their addresses are chosen at once, at a fraction of
+                the cost. What was chosen for other regions is dropped.
         """
-        offset = (rng.random(len(self.start)) * (self.end - self.start)).astype(np.uint64)
-        self.sampling_addr = self.start + offset
+        if not self._ahead:
+            nr_passes = max(1, min(nr_passes, _AHEAD // max(len(self.start), 1)))
+            offset = (rng.random((nr_passes, len(self.start))) * (self.end - self.start)).astype(np.uint64)
+            offset += self.start
+            self._ahead = list(offset)
+        self.sampling_addr = self._ahead.pop()
         return self.sampling_addr
 
-    def pick_sampling_blocks(self, rng: np.random.Generator, nr_pages: int) -> tuple[Addrs, Addrs]:
+    def pick_sampling_blocks(self, rng: np.random.Generator, nr_pages: int, nr_passes: int = 1) -> tuple[Addrs, Addrs]:
         """Choose one block of pages in each region: the one that an evenly chosen address lies in.
 
         Blocks are aligned to their size and cut at the bounds of their region, so that no check looks at a
@@ -236,10 +258,11 @@ class Regions:
         Args:
             rng: Chance.
             nr_pages: Pages of a block, a power of two.
+            nr_passes: As in :meth:`pick_sampling_addrs`.
 
         Returns:
             First address and end of each block, uint64. Bytes.
         """
         sz_block = np.uint64(nr_pages * PAGE_SIZE)
-        first = self.pick_sampling_addrs(rng) // sz_block * sz_block
+        first = self.pick_sampling_addrs(rng, nr_passes) // sz_block * sz_block
         return np.maximum(first, self.start), np.minimum(first + sz_block, self.end)

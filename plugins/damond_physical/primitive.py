@@ -90,7 +90,7 @@ class Physical(Primitive):
 
     def prepare_access_checks(self, ctx: Context) -> None:
         """Choose a frame or a block of them in every region, and mark them idle."""
-        blocks = ctx.targets[0].regions.pick_sampling_blocks(ctx.rng, self._block.pages)
+        blocks = ctx.targets[0].regions.pick_sampling_blocks(ctx.rng, self._block.pages, ctx.samples_left)
         frames, self._begin = pages_of(*blocks)
         self._opened.mark(frames, in_runs=self._block.pages > 1)
 

@@ -57,9 +57,11 @@ class Synthetic(Primitive):
         """Choose a sampling address in every region, and the block around it."""
         for target in ctx.targets:
             if self.options.block == 1:
-                target.regions.pick_sampling_addrs(ctx.rng)
+                target.regions.pick_sampling_addrs(ctx.rng, ctx.samples_left)
             else:
-                self._blocks[target.id] = _pages(*target.regions.pick_sampling_blocks(ctx.rng, self.options.block))
+                self._blocks[target.id] = _pages(
+                    *target.regions.pick_sampling_blocks(ctx.rng, self.options.block, ctx.samples_left)
+                )
 
     def time_us(self, ctx: Context) -> int:
         """Tell the virtual time at which the sample under way began. Microseconds."""

@@ -145,7 +145,7 @@ class PageIdleSource:
         at = row = 0
         for target, process in live:
             try:
-                frames, begin = self._look_up(process, target, ctx.rng)
+                frames, begin = self._look_up(process, target, ctx)
             except OSError as error:
                 self._excuses.memory_is_gone(ctx, target, error)
             else:
@@ -157,19 +157,17 @@ class PageIdleSource:
         self._frames.mark(np.concatenate(found), in_runs=self._block.pages > 1)
         self._block.passed(row, self._frames.nr_words)
 
-    def _look_up(
-        self, process: Process, target: Target, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
+    def _look_up(self, process: Process, target: Target, ctx: Context) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
         """Return the frames of the pages to be sampled, and where those of each region begin.
 
         Notes if the file shows no memory at all any more.
         """
         fd, nr_pages = process.file("pagemap"), self._block.pages
         if nr_pages == 1:
-            frames = read_frames(fd, target.regions.pick_sampling_addrs(rng), self._reach)
+            frames = read_frames(fd, target.regions.pick_sampling_addrs(ctx.rng, ctx.samples_left), self._reach)
             begin = np.arange(len(frames))
         else:
-            pages, begin = pages_of(*target.regions.pick_sampling_blocks(rng, nr_pages))
+            pages, begin = pages_of(*target.regions.pick_sampling_blocks(ctx.rng, nr_pages, ctx.samples_left))
             frames = read_frames_in_runs(fd, pages, self._reach)
         addrs = target.regions.sampling_addr
         if len(addrs) and not frames.any() and not os.pread(fd, WORD_SZ, entry_offset(addrs[0])):

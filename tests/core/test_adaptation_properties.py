@@ -53,7 +53,7 @@ def covered(regions: Regions) -> list[tuple[int, int]]:
 
 def assert_well_formed(regions: Regions) -> None:
     """Check what every reader of the columns relies on."""
-    columns = [getattr(regions, name) for name in Regions.__slots__]
+    columns = [getattr(regions, name) for name in Regions.COLUMNS]
     assert {len(column) for column in columns} == {len(regions)}
     assert (regions.start < regions.end).all()
     assert (regions.end[:-1] <= regions.start[1:]).all()

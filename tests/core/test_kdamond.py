@@ -175,7 +175,7 @@ def test_snapshot_owns_its_columns(monitor: Any, recorder: Any) -> None:
     names = ("start", "size", "nr_accesses", "age")
     before = [[getattr(each, name).tolist() for name in names] for each in found]
     regions = run.ctx.targets[0].regions
-    for name in regions.__slots__:
+    for name in regions.COLUMNS:
         getattr(regions, name)[:] += 7
     assert [[getattr(each, name).tolist() for name in names] for each in found] == before
 

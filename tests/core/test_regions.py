@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damond.core import AddrRange, Region, Regions, Target
+from damond.core import AddrRange, Region, Regions, Target, adaptation
 from damond.core.regions import align_down, align_up
 from damond.errors import InvalidRegionError
 from damond.units import PAGE_SIZE
@@ -91,7 +91,7 @@ class Fixed:
     def __init__(self, value: float) -> None:
         self._value = value
 
-    def random(self, size: int) -> Any:
+    def random(self, size: Any) -> Any:
         return np.full(size, self._value)
 
 
@@ -106,10 +106,29 @@ def test_sampling_addr_is_within_its_region(drawn: float, start: int, size: int)
     assert addrs is regions.sampling_addr
 
 
-def test_sampling_addrs_are_spread_over_huge_regions() -> None:
+@pytest.mark.parametrize("nr_regions", [1, 7, 1000, 20_000])
+def test_addresses_of_passes_to_come(nr_regions: int) -> None:
+    """Passes that are told of ahead look elsewhere each, within their regions; regions that change get their own."""
+    rng, regions = np.random.default_rng(1), Regions([(n * GIB, (n + 1) * GIB) for n in range(nr_regions)])
+    seen = [regions.pick_sampling_addrs(rng, nr_passes=20 - n) for n in range(20)]
+    for addrs in seen:
+        assert (addrs >= regions.start).all()
+        assert (addrs < regions.end).all()
+    assert len({int(addrs[0]) for addrs in seen}) == 20
+    assert regions.sampling_addr is seen[-1]
+    regions.pick_sampling_addrs(rng, nr_passes=20)
+    adaptation.cut(regions, np.array([0]), np.array([GIB // 2], np.uint64))
+    addrs = regions.pick_sampling_addrs(rng)
+    assert len(addrs) == nr_regions + 1
+    assert (addrs >= regions.start).all()
+    assert (addrs < regions.end).all()
+
+
+@pytest.mark.parametrize("nr_passes", [1, 20])
+def test_sampling_addrs_are_spread_over_huge_regions(nr_passes: int) -> None:
     """All of a region of 64 GiB is looked at (5.15: a random span of 32 bits, its first 4 GiB)."""
     rng, regions = np.random.default_rng(1), Regions([(0, 64 * GIB)])
-    drawn = [int(regions.pick_sampling_addrs(rng)[0]) // (4 * GIB) for _ in range(1600)]
+    drawn = [int(regions.pick_sampling_addrs(rng, nr_passes)[0]) // (4 * GIB) for _ in range(1600)]
     per_part = np.bincount(drawn, minlength=16)
     # Binomial, n = 1600, p = 1/16: mean 100, sigma 9.7; five sigma on each side.
     assert per_part.min() > 51

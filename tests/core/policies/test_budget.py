@@ -56,7 +56,7 @@ def test_no_address_is_lost(targets: list[list[tuple[int, int]]], most: int, gap
         assert set(regions.start.tolist()) >= {
             start for start in old.start.tolist() if start - PAGE * gap not in old.end
         }
-        assert len({len(getattr(regions, name)) for name in Regions.__slots__}) == 1
+        assert len({len(getattr(regions, name)) for name in Regions.COLUMNS}) == 1
     assert ctx.nr_regions <= max(most, sum(map(len, before)) if gap else len(targets))
 
 
