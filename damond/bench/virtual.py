@@ -8,7 +8,7 @@ import numpy as np
 
 from damond.bench.setting import Setting
 from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot
-from damond.core.budget import CHECK_US, PASS_US
+from damond.core.budget import AGGREGATION_US, CHECK_US, PASS_US
 from damond.plugin import Registry
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
@@ -51,6 +51,8 @@ class VirtualTime:
         """Let the time pass; say whether the run is over."""
         self._now_ns += round(timeout_s * _NSEC_PER_SEC)
         self._cpu_us += PASS_US + CHECK_US * self._ctx.nr_regions
+        if not self._ctx.window_samples:  # the aggregation before has ended
+            self._cpu_us += AGGREGATION_US
         return self._now_ns > self._span_ns
 
 

@@ -1,4 +1,4 @@
-"""A bound on what a context costs, and the arithmetic that keeps it: longer intervals, fewer regions."""
+"""A bound on what a context costs, and the arithmetic that keeps it: longer intervals, fewer regions and samples."""
 
 import math
 from dataclasses import dataclass
@@ -8,12 +8,14 @@ from damond.core.attrs import Attrs
 from damond.errors import InvalidAttrsError
 from damond.units import USEC_PER_SEC
 
-PASS_US: Final = 200.0
-"""What a pass over no region is taken to cost before it is measured: a wake-up, its share of an aggregation, of a
-snapshot and of its publication. Microseconds of CPU."""
+PASS_US: Final = 100.0
+"""What a pass over no region is taken to cost before it is measured: a wake-up. Microseconds of CPU."""
 
 CHECK_US: Final = 6.0
 """The same for one region more: four system calls of page_idle. Microseconds of CPU."""
+
+AGGREGATION_US: Final = 2000.0
+"""The same for an aggregation: regions are merged and split, a snapshot is made and published. Microseconds of CPU."""
 
 _REPAY_US: Final = 30.0 * USEC_PER_SEC
 """Time within which what was used too much is saved again."""
@@ -29,6 +31,12 @@ _LEAST_NR_REGIONS: Final = 100
 
 _TOLERANCE: Final = 1.25
 """The greatest number of regions is not moved for less: each time, neighbours are merged that were told apart."""
+
+_LONGER: Final = 4.0
+"""Times that an aggregation may get longer before it has fewer samples instead."""
+
+_LEAST_NR_SAMPLES: Final = 5
+"""No budget leaves an aggregation fewer: beyond, it gets longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +87,9 @@ class BudgetUse:
 class Governor:
     """Measures what passes cost, and says how long intervals must be for the budget.
 
-    The cost of a pass is taken to be ``scale * (PASS_US + CHECK_US * regions)``, with a scale that follows what is
-    measured; what the model gets wrong becomes a debt, which is paid back.
+    Passes are taken to cost ``scale * (PASS_US + CHECK_US * regions)`` each, and aggregations ``scale *
+    AGGREGATION_US``, with a scale that follows what is measured; what the model gets wrong becomes a debt, which is
+    paid back.
 
     Attributes:
         budget: What is to be kept.
@@ -94,7 +103,9 @@ class Governor:
         self._measured_us = 0.0
         self._debt_us = 0.0
 
-    def measured(self, cpu_us: float, span_us: float, nr_passes: int, nr_regions: int) -> None:
+    def measured(
+        self, cpu_us: float, span_us: float, nr_passes: int, nr_regions: int, nr_aggregations: int = 0
+    ) -> None:
         """Take note of a measurement.
 
         Args:
@@ -102,11 +113,12 @@ class Governor:
             span_us: Time in which it was. Microseconds.
             nr_passes: Samples in it.
             nr_regions: Regions that each looked at.
+            nr_aggregations: Aggregations that ended in it.
         """
         if span_us <= 0:
             return
         if nr_passes:
-            found = cpu_us / nr_passes / (PASS_US + CHECK_US * nr_regions)
+            found = cpu_us / (nr_passes * (PASS_US + CHECK_US * nr_regions) + nr_aggregations * AGGREGATION_US)
             self._scale = found if not self._measured_us else self._scale + _SMOOTHING * (found - self._scale)
         self._measured_us += span_us
         weight = max(1 - math.exp(-span_us / _REPAY_US), span_us / self._measured_us)
@@ -119,11 +131,11 @@ class Governor:
         """Say whether what is measured right now is so much more than it should be that it can't wait."""
         if self.budget.max_cpu is None:
             return False
-        return cpu_us > 1.5 * self.budget.max_cpu * span_us + 2 * self.pass_us(nr_regions)
+        return cpu_us > 1.5 * self.budget.max_cpu * span_us + 2 * self.sample_us(nr_regions, 1)
 
-    def pass_us(self, nr_regions: float) -> float:
-        """Predict the CPU time of a pass. Microseconds."""
-        return self._scale * (PASS_US + CHECK_US * nr_regions)
+    def sample_us(self, nr_regions: float, nr_samples: float) -> float:
+        """Predict the CPU time of a sample and of its share of an aggregation of so many. Microseconds."""
+        return self._scale * (PASS_US + CHECK_US * nr_regions + AGGREGATION_US / nr_samples)
 
     @property
     def _rate(self) -> float | None:
@@ -131,11 +143,32 @@ class Governor:
         max_cpu = self.budget.max_cpu
         return None if max_cpu is None else max_cpu * max(_LEAST_SHARE, 1 - self._debt_us / (max_cpu * _REPAY_US))
 
-    def least_interval_us(self, nr_regions: int, pages_per_check: int) -> float:
-        """Say how long a sampling interval must be. Microseconds."""
+    def nr_samples(self, asked: Attrs, wish_us: float, nr_regions: int, pages_per_check: int) -> int:
+        """Say how many samples an aggregation should have: fewer, where it would get too long otherwise.
+
+        What moves is lost in long aggregations however often they look, and in short ones a handful of looks does.
+
+        Args:
+            asked: The attributes asked for.
+            wish_us: As in :meth:`most_regions`.
+            nr_regions: Regions that there are.
+            pages_per_check: Pages that one check looks at.
+        """
+        samples = asked.samples_per_aggr
+        span_us, fitting = _LONGER * samples * wish_us, float(samples)
+        if self._rate is not None:
+            left_us = span_us * self._rate - self._scale * AGGREGATION_US
+            fitting = left_us / (self._scale * (PASS_US + CHECK_US * nr_regions))
+        if self.budget.max_checks_per_s is not None and nr_regions:
+            passes_per_s = self.budget.max_checks_per_s / (nr_regions * pages_per_check)
+            fitting = min(fitting, span_us / USEC_PER_SEC * passes_per_s)
+        return max(min(samples, _LEAST_NR_SAMPLES), min(samples, int(fitting)))
+
+    def least_interval_us(self, nr_regions: int, pages_per_check: int, nr_samples: int) -> float:
+        """Say how long a sampling interval must be, with so many of them in an aggregation. Microseconds."""
         least = 0.0
         if self._rate is not None:
-            least = self.pass_us(nr_regions) / self._rate
+            least = self.sample_us(nr_regions, nr_samples) / self._rate
         if self.budget.max_checks_per_s is not None:
             least = max(least, nr_regions * pages_per_check / self.budget.max_checks_per_s * USEC_PER_SEC)
         return least
@@ -154,7 +187,8 @@ class Governor:
         """
         fitting = [float(asked.max_nr_regions)]
         if self._rate is not None:
-            fitting.append((self._rate * wish_us / self._scale - PASS_US) / CHECK_US)
+            check_us = self._rate * wish_us / self._scale - PASS_US - AGGREGATION_US / asked.samples_per_aggr
+            fitting.append(check_us / CHECK_US)
         if self.budget.max_checks_per_s is not None:
             fitting.append(self.budget.max_checks_per_s * wish_us / USEC_PER_SEC / pages_per_check)
         floor = min(asked.max_nr_regions, max(_LEAST_NR_REGIONS, 2 * asked.min_nr_regions))

@@ -72,7 +72,7 @@ class Context:
         checks: Pages looked at since the last aggregation; counted by the primitive.
         unknown: Of how many of them nothing could be said; counted by the primitive.
         intervals_goal: What the intervals are tuned to, or None: they stay as they are.
-        budget: What it may cost, or None. Kept by longer intervals and fewer regions.
+        budget: What it may cost, or None. Kept by longer intervals, fewer regions and samples.
         initial_nr_regions: Regions to begin with, if there is room for twice as many; 0 begins with
             ``min_nr_regions``, as the kernel does, which on large memory are too large to see anything in.
         strict_min_nr_regions: Cut any region that is larger than the total size divided by ``min_nr_regions`` (Linux

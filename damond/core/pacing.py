@@ -13,6 +13,9 @@ from damond.units import USEC_PER_SEC, Usec
 _SLACK: Final = 1.08
 """An interval that is longer than it must be by less stays: every change costs ages a rounding."""
 
+_NEAR_SAMPLES: Final = 1.3
+"""The number of samples of an aggregation is not moved for less: every change costs counts a rounding."""
+
 _SAMPLES_PER_UPDATE: Final = 5
 """Where the budget holds a context back, a look at the mappings costs about a third of a pass: no more often then."""
 
@@ -35,6 +38,7 @@ class Pacer:
         self._tuner: Tuner | None = None
         self._governor = Governor(ctx.budget or Budget())
         self._settled = (0, 0, 0)
+        self._aggregations = 0
         self._wish_us = 0.0
 
     def begin(self) -> None:
@@ -67,19 +71,31 @@ class Pacer:
         wish = None if tuner is None else tuner.sampled(ctx.targets, ctx.window_samples, ctx.attrs)
         if wish is None:
             return False
-        self._wish_us = wish
+        self._wish(wish)
         return True
 
     def aggregated(self) -> None:
         """Look at the counts of an aggregation, before they are reset."""
+        self._aggregations += 1
         self._refresh()
         wish = None if self._tuner is None else self._tuner.aggregated(self._ctx.targets, self._ctx.attrs)
         if wish is not None:
-            self._wish_us = wish
+            self._wish(wish)
+
+    def _wish(self, wish_us: int) -> None:
+        """Take what the tuner makes of the interval in force; where that is stretched, shorten the one wished for.
+
+        To lengthen begins from the one in force: even that is too short then.
+        """
+        now, goal = self._ctx.attrs.sample_interval, self._ctx.intervals_goal
+        if goal is not None and wish_us <= now and self._wish_us < now:
+            wish_us = goal.fit(int(self._wish_us * wish_us / now))
+        self._wish_us = wish_us
 
     def start_clock(self, cpu_us: int, now_us: int) -> None:
         """Measure from here on; what was used before (to start, or at rest) is not charged."""
         self._settled = (cpu_us, now_us, self._ctx.passed_samples)
+        self._aggregations = 0
 
     def is_overrun(self, cpu_us: int, now_us: int) -> bool:
         """Say whether the context must slow down before its aggregation ends."""
@@ -97,17 +113,20 @@ class Pacer:
         """
         cpu_before, then_us, passes_before = self._settled
         passed = self._ctx.passed_samples
-        self._governor.measured(cpu_us - cpu_before, now_us - then_us, passed - passes_before, nr_regions)
+        self._governor.measured(
+            cpu_us - cpu_before, now_us - then_us, passed - passes_before, nr_regions, self._aggregations
+        )
         self._settled = (cpu_us, now_us, passed)
+        self._aggregations = 0
 
     def attrs(self) -> Attrs:
         """Make the attributes that should be in force for the regions that there are now."""
         self._refresh()
         self._allow_regions()
-        ctx, samples = self._ctx, self.asked.samples_per_aggr
+        ctx, pages, samples = self._ctx, self._primitive.pages_per_check, self._nr_samples()
         least = max(
             self._wish_us,
-            self._governor.least_interval_us(ctx.nr_regions, self._primitive.pages_per_check),
+            self._governor.least_interval_us(ctx.nr_regions, pages, samples),
             self._primitive.least_sample_us,
         )
         now = ctx.attrs.sample_interval
@@ -122,6 +141,14 @@ class Pacer:
         update = max(self.asked.primitive_update_interval, min(_SAMPLES_PER_UPDATE * sample, MAX_INTERVAL))
         return replace(attrs, primitive_update_interval=Usec(update))
 
+    def _nr_samples(self) -> int:
+        """Make the number of samples that an aggregation should have; one that is nearly right stays."""
+        ctx, asked = self._ctx, self.asked.samples_per_aggr
+        wish, pages, now = max(self._wish_us, 1.0), self._primitive.pages_per_check, ctx.attrs.samples_per_aggr
+        wanted = self._governor.nr_samples(self.asked, wish, ctx.nr_regions, pages)
+        is_near = now <= _NEAR_SAMPLES * wanted and wanted <= _NEAR_SAMPLES * now
+        return now if is_near and wanted < asked else wanted
+
     def bounded_goal(self, before: IntervalsGoal | None) -> IntervalsGoal | None:
         """Return the goal for somebody else who tunes: its least interval is what the budget allows.
 
@@ -131,7 +158,8 @@ class Pacer:
         goal = self._ctx.intervals_goal
         if goal is None or before is None:
             return goal
-        least = int(self._governor.least_interval_us(self._ctx.nr_regions, self._primitive.pages_per_check))
+        pages, samples = self._primitive.pages_per_check, self.asked.samples_per_aggr
+        least = int(self._governor.least_interval_us(self._ctx.nr_regions, pages, samples))
         least = goal.fit(least)
         near = before.min_sample_us <= least * _SLACK and least <= before.min_sample_us * _SLACK
         return before if near else replace(goal, min_sample_us=least)
@@ -152,7 +180,7 @@ class Pacer:
             max_cpu=ctx.budget.max_cpu,
             max_checks_per_s=ctx.budget.max_checks_per_s,
             cpu=governor.cpu,
-            wanted_cpu=governor.pass_us(wanted) / wish,
+            wanted_cpu=governor.sample_us(wanted, self.asked.samples_per_aggr) / wish,
             wanted_checks_per_s=wanted * self._primitive.pages_per_check * USEC_PER_SEC / wish,
             stretched=max(1.0, ctx.attrs.sample_interval / wish),
             max_nr_regions=ctx.region_budget,

@@ -316,7 +316,10 @@ def test_an_aggregation_that_ends_before_the_kernel_answers(kernel: FakeKernel) 
         kernel.on_commit = emit
         loop.pause(paused=False)
 
-    steps += [emit, lambda: loop.call(lambda: loop.pause(paused=True)), lambda: loop.call(resume), emit]
+    def rest() -> None:
+        time.sleep(5 * MS / 1e9)  # so long is the pause, at least
+
+    steps += [emit, lambda: loop.call(lambda: loop.pause(paused=True)), rest, lambda: loop.call(resume), emit]
     assert loop.run() == "requested"
     first, early, late = sink.snapshots[-3:]
     assert first.end_ns < asked_ns[0] - MS < early.start_ns <= early.end_ns
