@@ -262,8 +262,12 @@ class Registry:
         """
         return name == "auto" or self.primitive(name).process_targets
 
-    def choose(self, options: Mapping[str, Any]) -> type[Primitive]:
+    def choose(self, options: Mapping[str, Any], *, follows: bool = False) -> type[Primitive]:
         """Choose for ``primitive = "auto"``: the first of :meth:`auto` that takes the options and works here.
+
+        Args:
+            options: What is given.
+            follows: Whether the targets of the context change while it runs: not every primitive takes that.
 
         Raises:
             DamondError: None takes them: the first of :meth:`option_problems`.
@@ -273,6 +277,9 @@ class Registry:
             raise problem
         reasons = []
         for cls in takers(self.auto(), options):
+            if follows and cls.retarget is Primitive.retarget:
+                reasons.append(f"{cls.name}: its targets can't change while it runs")
+                continue
             probe = cls.probe()
             if probe.works:
                 return cls

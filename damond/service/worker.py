@@ -106,7 +106,7 @@ def make_primitive(spec: ContextSpec, *, trusting: bool = True, plugins: Collect
         return primitive
     if spec.primitive == "auto":
         registry = Registry(allowed=plugins)
-        return registry.make(registry.choose(spec.options).name, spec.options)
+        return registry.make(registry.choose(spec.options, follows=spec.follows).name, spec.options)
     # Only the plugin that is needed: a broken one costs no other context its memory or its life.
     return Registry(offering=spec.primitive, allowed=plugins).make(spec.primitive, spec.options)
 

@@ -199,6 +199,13 @@ def damond_primitives():
 """
 
 
+FOLLOWING = """
+class Following(Mine):
+    def retarget(self, ctx):
+        pass
+"""
+
+
 def ranked(write_plugin: Any, *plugins: tuple[str, int, bool]) -> Registry:
     return Registry(
         [
@@ -219,6 +226,17 @@ def test_auto_chooses_what_works(write_plugin: Any) -> None:
     assert ranked(write_plugin, ("slow", 9, True), ("best", 1, False)).choose({}).name == "slow"
     with pytest.raises(SourceUnavailableError, match="best: too dark; slow: too dark"):
         ranked(write_plugin, ("slow", 9, False), ("best", 1, False)).choose({})
+
+
+def test_auto_for_targets_that_come_and_go(write_plugin: Any) -> None:
+    """A primitive whose targets can't change is no choice for a context that follows processes, and is named so."""
+    following = FOLLOWING + RANKED.format(first="slow", rank=9, works=True).replace("(Mine)", "(Following)")
+    fixed = write_plugin("best", RANKED.format(first="best", rank=1, works=True), primitive="other_best")
+    registry = Registry([fixed, write_plugin("slow", following, primitive="other_slow")])
+    assert registry.choose({}).name == "best"
+    assert registry.choose({}, follows=True).name == "slow"
+    with pytest.raises(SourceUnavailableError, match="best: its targets can't change while it runs"):
+        Registry([fixed]).choose({}, follows=True)
 
 
 CHOOSY = """
