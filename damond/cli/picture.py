@@ -209,7 +209,7 @@ def budget_words(snapshot: Snapshot) -> list[str]:
         return []
     bounds = [] if used.max_cpu is None else [f"{100 * used.max_cpu:.2g} % of a CPU"]
     bounds += [] if used.max_checks_per_s is None else [f"{used.max_checks_per_s:,.0f} checks/s"]
-    held = f", intervals {used.stretched:.3g} times longer" if used.stretched >= _HELD_BACK else ""
+    held = f", samples {used.stretched:.3g} times rarer" if used.stretched >= _HELD_BACK else ""
     held += f", {used.max_nr_regions} regions at most" if used.max_nr_regions < snapshot.max_nr_regions else ""
     return [f"budget {' and '.join(bounds)}{held}"]
 

@@ -19,7 +19,7 @@ from damond.errors import UnknownNameError
 from damond.units import NSEC_PER_USEC, format_interval, format_size
 
 _HELD_BACK: Final = 2.0
-"""A budget that makes intervals this many times longer is told."""
+"""A budget that makes samples so many times rarer is told."""
 
 _WORTH_A_WORD: Final = 1000
 """Hot areas that may be missed are told where they could be more than a thousandth of the memory."""
@@ -178,7 +178,7 @@ def _doubts(newest: Mapping[str, Any] | None) -> Iterator[str]:
     if used and used["stretched"] >= _HELD_BACK:
         bounds = [] if used["max_cpu"] is None else [f"{_percent(used['max_cpu'])} of a CPU"]
         bounds += [] if used["max_checks_per_s"] is None else [f"{used['max_checks_per_s']:,.0f} checks/s"]
-        yield f"its budget of {' and '.join(bounds)} makes intervals {used['stretched']:.3g} times longer"
+        yield f"its budget of {' and '.join(bounds)} makes samples {used['stretched']:.3g} times rarer"
     if advice and (found is None or found * _WORTH_A_WORD > newest["total_bytes"]):
         cost = "for the same cost" if advice["cost"] <= 1 else f"for {advice['cost']:.2g} times the cost"
         missed = "hot areas may be missed" if found is None else f"hot areas below {format_size(found)} may be missed"

@@ -71,7 +71,7 @@ class BudgetUse:
         cpu: CPU time per time, smoothed over about half a minute. 0.01 = 1 % of one CPU.
         wanted_cpu: What it would cost without a budget, by the same measurement.
         wanted_checks_per_s: Pages that it would look at without a budget, per second.
-        stretched: How many times longer than asked for (or tuned) the intervals are; 1 is not at all.
+        stretched: How many times longer than asked for (or tuned) the sampling interval is; 1 is not at all.
         max_nr_regions: Regions that the budget allows, at most as many as the attributes do.
     """
 

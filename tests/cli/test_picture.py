@@ -295,7 +295,7 @@ def test_what_would_be_found() -> None:
         pytest.param({"max_cpu": 0.01, "max_nr_regions": 1000}, "", id="holds nothing back"),
         pytest.param(
             {"max_cpu": 0.01, "stretched": 4.2, "max_nr_regions": 1000},
-            "budget 1 % of a CPU, intervals 4.2 times longer",
+            "budget 1 % of a CPU, samples 4.2 times rarer",
             id="longer",
         ),
         pytest.param(

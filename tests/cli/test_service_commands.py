@@ -147,7 +147,7 @@ def test_status_says_what_a_budget_does() -> None:
     text = shown()
     assert "budget 1 % of one CPU for all; supervisor and launcher use 0.08 %" in text
     assert "0.091 %" in text
-    assert "big: its budget of 0.09 % of a CPU makes intervals 216 times longer" in text
+    assert "big: its budget of 0.09 % of a CPU makes samples 216 times rarer" in text
     assert (
         "big: hot areas below 5 GiB may be missed; sampling every 370 ms with up to 8000 regions would find 40 MiB, "
         "for the same cost" in text

@@ -87,5 +87,5 @@ def _bound(budget: BudgetUse | None) -> str:
         return ""
     bounds = [f"{100 * budget.max_cpu:.3g} % CPU"] if budget.max_cpu is not None else []
     bounds += [f"{budget.max_checks_per_s:,.0f} checks/s"] if budget.max_checks_per_s is not None else []
-    effect = f", intervals x{budget.stretched:.1f}" if budget.stretched >= _STRETCHED else ""
+    effect = f", samples {budget.stretched:.3g} times rarer" if budget.stretched >= _STRETCHED else ""
     return f" (budget {' and '.join(bounds)}{effect})" if bounds else ""

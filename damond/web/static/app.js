@@ -154,7 +154,7 @@ function budgetWords(budget) {
     budget?.max_cpu && `${percent(budget.max_cpu)} of a CPU`,
     budget?.max_checks_per_s && `${Math.round(budget.max_checks_per_s).toLocaleString("en")} checks/s`,
   ].filter(Boolean).join(" and ");
-  return bounds && budget.stretched >= 1.05 ? `${bounds}, intervals ${budget.stretched.toPrecision(3)} times longer` : bounds;
+  return bounds && budget.stretched >= 1.05 ? `${bounds}, samples ${budget.stretched.toPrecision(3)} times rarer` : bounds;
 }
 
 function showFigures({ newest, lost }) {
@@ -271,7 +271,7 @@ function showRecordControls(recorded) {
   if (!recorded) return;
   $("recorded").textContent = `recorded: ${new Date(recorded.first_ms).toLocaleString()} to ${new Date(recorded.last_ms).toLocaleString()}`;
   if (!$("from").value) {
-    $("to").value = local(recorded.last_ms);
+    $("to").value = local(Math.ceil(recorded.last_ms / 1000) * 1000);  // whole seconds, and the last snapshot in them
     $("from").value = local(Math.max(recorded.first_ms, recorded.last_ms - 600_000));
   }
 }
