@@ -21,9 +21,9 @@ def ranges(count: int) -> list[tuple[int, int]]:
 
 
 class Costly:
-    """Charges CPU time for every pass: what a wake-up costs, and what each region does."""
+    """Charges CPU time for every pass, what a wake-up costs and what each region does, and for every aggregation."""
 
-    def __init__(self, recorder: type, pass_us: float, check_us: float) -> None:
+    def __init__(self, recorder: type, pass_us: float, check_us: float, aggregation_us: float = 0) -> None:
         self.calls: list[str] = []
         self.spent_us = 0.0
         outer = self
@@ -32,6 +32,10 @@ class Costly:
             def check_accesses(self, ctx: Context) -> int:
                 outer.spent_us += pass_us + check_us * ctx.nr_regions
                 return int(super().check_accesses(ctx))
+
+            def reset_aggregated(self, ctx: Context) -> None:
+                outer.spent_us += aggregation_us
+                super().reset_aggregated(ctx)
 
             def cpu_us(self) -> int:
                 return round(outer.spent_us)
@@ -64,17 +68,9 @@ def test_cpu_is_kept(
 
 def test_an_aggregation_that_costs_more_than_its_passes(monitor: Any, recorder: Any, context: Any) -> None:
     """What comes at its end only is no reason for alarm each time: the budget is kept, and used."""
-    costly = Costly(recorder, 100, 6)
-    primitive = costly.primitive
-    reset = primitive.reset_aggregated
-
-    def expensive(ctx: Context) -> None:
-        costly.spent_us += 5_000
-        reset(ctx)
-
-    primitive.reset_aggregated = expensive
+    costly = Costly(recorder, 100, 6, aggregation_us=5_000)
     memory = context(ranges(60), attrs=FAST, budget=Budget(max_cpu=0.01))
-    run = monitor(primitive, memory, samples=1500)
+    run = monitor(costly.primitive, memory, samples=1500)
     assert share_of(run.snapshots) == pytest.approx(0.01, rel=0.1)
 
 
@@ -87,16 +83,8 @@ def test_fewer_samples_before_long_aggregations(
     monitor: Any, recorder: Any, context: Any, max_cpu: float, least: int, most: int, longer: float
 ) -> None:
     """Aggregations get up to four times longer; then they have fewer samples, down to five; then they get longer."""
-    costly = Costly(recorder, 100, 6)
-    primitive = costly.primitive
-    reset = primitive.reset_aggregated
-
-    def end_aggregation(ctx: Context) -> None:
-        costly.spent_us += 2_000
-        reset(ctx)
-
-    primitive.reset_aggregated = end_aggregation
-    run = monitor(primitive, context(ranges(60), attrs=FAST, budget=Budget(max_cpu=max_cpu)), samples=1000)
+    costly = Costly(recorder, 100, 6, aggregation_us=2_000)
+    run = monitor(costly.primitive, context(ranges(60), attrs=FAST, budget=Budget(max_cpu=max_cpu)), samples=1000)
     last = [each for each in run.snapshots if not each.partial][-1]
     assert least <= last.max_nr_accesses <= most
     assert last.aggr_us == last.sample_us * last.max_nr_accesses

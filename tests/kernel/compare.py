@@ -4,7 +4,7 @@ usage: python -m tests.kernel.compare [--quick] [--json] [--damo PROGRAM] [WORKL
 
 Each workload has a user-mode Linux of its own: with one CPU, which the workload, who watches and the kernel's
 thread share; system calls cost some ten times what they cost natively, so that accuracy is what to judge here, and
-cost only by comparison. Takes 12 minutes; --quick (the first five workloads) takes 6.
+cost only by comparison. Takes 13 minutes; --quick (the first five workloads) takes 6.
 """
 
 import argparse
@@ -14,16 +14,17 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from damond.core import Snapshot
+from damond.core import Attrs, Snapshot
 from damond.plugin import Registry
+from damond.units import Usec
 from tests.kernel.evaluate import Layout, hot_regions
 from tests.kernel.guest import SKIPPED, in_guest
 from tests.kernel.kernels import UML, find, missing
-from tests.kernel.patterns import COMPARED, PAGE, QUICK, SEC, Ranges
+from tests.kernel.patterns import COMPARED, PAGE, QUICK, SEC, Pattern, Ranges
 from tests.kernel.rig import LIMIT_S, frames_of, workload
 from tests.kernel.table import Row, as_json, cost, make_row, render, verdict
 from tests.kernel.watchers import ATTRS, WARM_UP_S, ByPrimitive, Damo, KernelDamon, Watcher
@@ -36,8 +37,8 @@ _ALONE_S = 1.5
 
 _HEADER = (
     f"User-mode Linux, one CPU for all; {ATTRS.sample_interval // 1000} ms / {ATTRS.aggr_interval // 1000} ms / "
-    f"{ATTRS.primitive_update_interval // 1000} ms, {ATTRS.min_nr_regions} to {ATTRS.max_nr_regions} regions; "
-    f"{SECONDS} s each"
+    f"{ATTRS.primitive_update_interval // 1000} ms, {ATTRS.min_nr_regions} to {ATTRS.max_nr_regions} regions, but for "
+    f"rows that name another interval; {SECONDS} s each"
 )
 
 _LEGEND = """\
@@ -103,12 +104,18 @@ def _watch(name: str, watcher: Watcher, *, physical: bool, seconds: float) -> Ro
         alone_ns = time.time_ns()
         threading.Event().wait(_ALONE_S)
         begin_ns = time.time_ns()
-        watched = watcher.watch(None if physical else load.layout.pid, seconds)
+        watched = watcher.watch(None if physical else load.layout.pid, seconds, attrs_of(load.layout.pattern))
         load.stop()
     during = (begin_ns + WARM_UP_S * SEC, begin_ns + int((WARM_UP_S + seconds) * SEC))
     costs = cost(load.chunks, (alone_ns, begin_ns)), cost(load.chunks, during)
     title = f"{name} ({_PHYSICAL})" if physical else name
     return make_row((title, watcher.name), watched, layout, load.stalls, costs, WARM_UP_S + seconds)
+
+
+def attrs_of(pattern: Pattern) -> Attrs:
+    """Return the attributes that a workload is watched with."""
+    sample_us = pattern.sample_ns // 1000
+    return replace(ATTRS, sample_interval=Usec(sample_us), aggr_interval=Usec(sample_us * ATTRS.samples_per_aggr))
 
 
 def compare(name: str, who: Sequence[Watcher], *, physical: bool = False, seconds: float = SECONDS) -> list[Row]:

@@ -32,6 +32,7 @@ class Pattern:
         draws: Pages that each pass reads by chance (Zipf's law, low addresses most often), instead of all hot ones.
         transient: A part that is mapped in odd phases only; in even ones the place is kept, and nothing is there.
         child: What a child process reads over and over, which is forked for each odd phase.
+        sample_ns: The sampling interval that it is to be watched at; aggregations are 20 times as long.
     """
 
     size: int
@@ -42,19 +43,20 @@ class Pattern:
     draws: int = 0
     transient: tuple[int, int] | None = None
     child: tuple[int, int] | None = None
+    sample_ns: int = SAMPLE_NS
 
     def phase(self, since_ns: int) -> int:
         return since_ns // self.period_ns if self.period_ns else 0
 
 
-def zipf_hot(size: int, draws: int, every_ns: int) -> Ranges:
+def zipf_hot(size: int, draws: int, every_ns: int, sample_ns: int = SAMPLE_NS) -> Ranges:
     """Return the pages that at least a quarter of the samples finds accessed.
 
     Page k of n is drawn with probability 1 / (k * H(n)). With m draws in a sample it is missed with exp(-m / (k * H)).
     """
     pages = size // PAGE
     harmonic = sum(1 / rank for rank in range(1, pages + 1))
-    in_sample = draws * SAMPLE_NS / every_ns
+    in_sample = draws * sample_ns / every_ns
     last = in_sample / (harmonic * -math.log(1 - HOT_SHARE))
     return [(0, min(int(last), pages) * PAGE)]
 
@@ -83,6 +85,14 @@ COMPARED: Final = {
         lambda _: zipf_hot(256 * MIB, _ZIPF_DRAWS, _ZIPF_EVERY_NS),
         every_ns=_ZIPF_EVERY_NS,
         draws=_ZIPF_DRAWS,
+    ),
+    # The same, at an interval that a monitor by system calls can keep there.
+    "zipf_256_at_20_ms": Pattern(
+        256 * MIB,
+        lambda _: zipf_hot(256 * MIB, _ZIPF_DRAWS // 4, _ZIPF_EVERY_NS, 20 * MSEC),
+        every_ns=_ZIPF_EVERY_NS,
+        draws=_ZIPF_DRAWS // 4,
+        sample_ns=20 * MSEC,
     ),
     # Two of three samples find a page of it idle.
     "seldom_32_of_256": Pattern(256 * MIB, lambda _: [(64 * MIB, 96 * MIB)], every_ns=3 * SAMPLE_NS),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernel.causes import causes
-from tests.kernel.compare import SECONDS, compare, physical_layout, physical_watchers, watchers
+from tests.kernel.compare import SECONDS, attrs_of, compare, physical_layout, physical_watchers, watchers
 from tests.kernel.evaluate import Layout, overlap, total, without
 from tests.kernel.guest import in_guest
 from tests.kernel.kernel_damon import Plan
@@ -168,8 +168,12 @@ def test_truth_of_zipf() -> None:
 
 
 def test_every_workload_of_the_issue() -> None:
-    """There are ten, all but one with memory that a guest of 2 GiB holds twice."""
-    assert len(COMPARED) == 10
+    """There are ten, one of them twice, all but one with memory that a guest of 2 GiB holds twice."""
+    assert len(COMPARED) == 11
+    assert COMPARED["zipf_256_at_20_ms"].hot(0) == COMPARED["zipf_256"].hot(0)
+    assert {attrs_of(each) for each in COMPARED.values()} == {ATTRS, attrs_of(COMPARED["zipf_256_at_20_ms"])}
+    slow = attrs_of(COMPARED["zipf_256_at_20_ms"])
+    assert (slow.sample_interval, slow.aggr_interval) == (20_000, 400_000)
     assert max(total(each.filled or [(0, each.size)]) for each in COMPARED.values()) <= 512 * MIB
     assert all(isinstance(each, Pattern) for each in COMPARED.values())
     assert SECONDS >= 2 * WARM_UP_S

@@ -22,7 +22,7 @@ from tests.kernel.kernel_damon import Plan, kdamond_cpu_us, monitor_by_kernel, s
 from tests.kernel.rig import LIMIT_S, monitor
 
 ATTRS: Final = Attrs(primitive_update_interval=1_000_000)  # type: ignore[arg-type]
-"""What all of them are given: 5 ms, 100 ms, 1 s, 10 to 1000 regions."""
+"""What all of them are given where the workload says nothing else: 5 ms, 100 ms, 1 s, 10 to 1000 regions."""
 
 WARM_UP_S: Final = 2
 
@@ -53,7 +53,7 @@ class Watcher(Protocol):
 
     name: str
 
-    def watch(self, pid: int | None, seconds: float) -> Watched:
+    def watch(self, pid: int | None, seconds: float, attrs: Attrs = ATTRS) -> Watched:
         """Watch a process, or physical memory, after a warm-up."""
 
 
@@ -69,9 +69,9 @@ class KernelDamon:
 
     name: str = "kernel DAMON"
 
-    def watch(self, pid: int | None, seconds: float) -> Watched:
+    def watch(self, pid: int | None, seconds: float, attrs: Attrs = ATTRS) -> Watched:
         begin_ns = time.time_ns()
-        plan = Plan(ATTRS, pid, () if pid is not None else system_ram(Root()))
+        plan = Plan(attrs, pid, () if pid is not None else system_ram(Root()))
         snapshots, cpu_us = monitor_by_kernel(plan, WARM_UP_S + seconds)
         return Watched(warm(snapshots, begin_ns), 0, cpu_us)
 
@@ -83,7 +83,7 @@ class ByPrimitive:
     name: str
     options: dict[str, Any] = field(default_factory=dict)
 
-    def watch(self, pid: int | None, seconds: float) -> Watched:
+    def watch(self, pid: int | None, seconds: float, attrs: Attrs = ATTRS) -> Watched:
         primitive = Registry(offering=self.name).make(self.name, self.options)
         kernel_us = [0]
 
@@ -93,9 +93,9 @@ class ByPrimitive:
 
         begin_ns, before_us = time.time_ns(), time.process_time_ns() // 1000
         given = {
-            "sample_interval": ATTRS.sample_interval,
-            "aggr_interval": ATTRS.aggr_interval,
-            "primitive_update_interval": ATTRS.primitive_update_interval,
+            "sample_interval": attrs.sample_interval,
+            "aggr_interval": attrs.aggr_interval,
+            "primitive_update_interval": attrs.primitive_update_interval,
         }
         condition = {"condition": look} if primitive.owns_regions else {}
         pids = [] if pid is None else [pid]
@@ -112,12 +112,12 @@ class Damo:
     program: str
     name: str = "damo"
 
-    def watch(self, pid: int | None, seconds: float) -> Watched:
+    def watch(self, pid: int | None, seconds: float, attrs: Attrs = ATTRS) -> Watched:
         if pid is None:
             raise ValueError("not asked for")
         before = _children_us()
-        intervals = [f"{us}us" for us in (ATTRS.sample_interval, ATTRS.aggr_interval, ATTRS.primitive_update_interval)]
-        regions = [str(number) for number in (ATTRS.min_nr_regions, ATTRS.max_nr_regions)]
+        intervals = [f"{us}us" for us in (attrs.sample_interval, attrs.aggr_interval, attrs.primitive_update_interval)]
+        regions = [str(number) for number in (attrs.min_nr_regions, attrs.max_nr_regions)]
         limits = ["--monitoring_intervals", *intervals, "--monitoring_nr_regions_range", *regions]
         self._run("start", *limits, str(pid))
         begin_ns = time.time_ns()
@@ -125,7 +125,7 @@ class Damo:
         snapshots: list[Snapshot] = []
         while time.time_ns() < begin_ns + (WARM_UP_S + seconds) * 1_000_000_000:
             repeat = ["--repeat", "0.1", "5"]
-            snapshots += _parse(self._run("report", "access", "--json", "--raw_number", *repeat), Plan(ATTRS, pid))
+            snapshots += _parse(self._run("report", "access", "--json", "--raw_number", *repeat), Plan(attrs, pid))
         kernel_us = kdamond_cpu_us()
         self._run("stop")
         Path("/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds").write_text("0\n")
