@@ -44,7 +44,7 @@ from damond.errors import BusyError, DamondError, ProtocolError
 from damond.service import protocol
 from damond.service.supervisor import Supervisor
 from damond.service.verbs import Verbs
-from damond.service.vitals import vital
+from damond.service.vitals import reported
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class ControlServer:
             if budget < 0:
                 await asyncio.sleep(-budget / _MAX_RATE)
             await slots.acquire()
-            task = vital(self._answer(router, frames, may_steer=may_steer))
+            task = reported(self._answer(router, frames, may_steer=may_steer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             task.add_done_callback(lambda _: slots.release())
@@ -125,18 +125,19 @@ class ControlServer:
         try:
             request = protocol.parse(frames[1:])
             request_id = request["id"]
-            reply = {"ok": True, "result": await self._done(request, may_steer=may_steer)}
+            reply = protocol.reply(request_id, ok=True, result=await self._done(request, may_steer=may_steer))
         except DamondError as error:
             self.counts["malformed" if isinstance(error, ProtocolError) else "refused"] += 1
-            reply = {"ok": False, "error": {"code": error.code, "message": error.message, "hint": error.hint}}
+            told = {"code": error.code, "message": error.message, "hint": error.hint}
+            reply = protocol.reply(request_id, ok=False, error=told)
         except Exception as error:  # noqa: BLE001 - told, and logged with its traceback
             # The edge of a request: a defect of ours must not leave the client waiting, nor end the service.
             self.counts["internal"] += 1
             failure = error
-            message = f"{type(error).__name__}: {error}"
-            reply = {"ok": False, "error": {"code": "internal", "message": message, "hint": "see the service's log"}}
+            told = {"code": "internal", "message": f"{type(error).__name__}: {error}", "hint": "see the service's log"}
+            reply = protocol.reply(request_id, ok=False, error=told)
         try:
-            await router.send_multipart([frames[0], protocol.reply(request_id, **reply)], zmq.DONTWAIT)
+            await router.send_multipart([frames[0], reply], zmq.DONTWAIT)
         except zmq.ZMQError as error:
             self.counts["replies_lost"] += 1  # EAGAIN: its client does not read; EHOSTUNREACH: it has gone
             expected = error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH)

@@ -1,6 +1,7 @@
 """What a service can't go on without: memory, and tasks and threads that only end with it; how it learns of a loss."""
 
 import asyncio
+import functools
 import logging
 import threading
 from collections.abc import Coroutine
@@ -18,14 +19,21 @@ _RESERVE_SZ: Final = 8 << 20
 def vital(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Run something that ends by being cancelled only; that it has failed is told to the loop's exception handler."""
     task = asyncio.create_task(coroutine)
-    task.add_done_callback(_tell)
+    task.add_done_callback(functools.partial(_tell, is_vital=True))
     return task
 
 
-def _tell(task: asyncio.Task[None]) -> None:
+def reported(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run something that may fail by itself; told at once, too, as memory that is out there is out everywhere."""
+    task = asyncio.create_task(coroutine)
+    task.add_done_callback(functools.partial(_tell, is_vital=False))
+    return task
+
+
+def _tell(task: asyncio.Task[None], *, is_vital: bool) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         name = getattr(task.get_coro(), "__qualname__", task.get_name())
-        context = {"message": f"{name} has failed", "exception": error, _VITAL: True}
+        context = {"message": f"{name} has failed", "exception": error, _VITAL: is_vital}
         task.get_loop().call_exception_handler(context)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from damond.errors import ServiceFailedError
-from damond.service.vitals import Vitals, vital
+from damond.service.vitals import Vitals, reported, vital
 
 
 async def _fail(error: BaseException | None) -> None:
@@ -22,6 +22,10 @@ async def _fail(error: BaseException | None) -> None:
 
 def _in_task(error: BaseException | None) -> object:
     return vital(_fail(error))
+
+
+def _in_request(error: BaseException | None) -> object:
+    return reported(_fail(error))
 
 
 def _in_callback(error: BaseException | None) -> object:
@@ -45,6 +49,8 @@ def _raise(error: BaseException | None) -> None:
         (_in_task, KeyError("k"), "_fail has failed: KeyError 'k'"),
         (_in_task, MemoryError(), "_fail has failed: MemoryError"),
         (_in_task, None, None),
+        (_in_request, KeyError("k"), None),
+        (_in_request, MemoryError(), "_fail has failed: MemoryError"),
         (_in_callback, MemoryError("out"), "Exception in callback .*: MemoryError out"),
         (_in_callback, KeyError("k"), None),
         (_in_thread, KeyError("k"), "thread 'listener' has failed: KeyError 'k'"),
