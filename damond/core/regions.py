@@ -249,20 +249,37 @@ class Regions:
         self.sampling_addr = self._ahead.pop()
         return self.sampling_addr
 
+    @property
+    def addrs_ahead(self) -> list[Addrs]:
+        """Sampling addresses of the next passes, in their order, as far as they are chosen already."""
+        return self._ahead[::-1]
+
     def pick_sampling_blocks(self, rng: np.random.Generator, nr_pages: int, nr_passes: int = 1) -> tuple[Addrs, Addrs]:
         """Choose one block of pages in each region: the one that an evenly chosen address lies in.
 
-        Blocks are aligned to their size and cut at the bounds of their region, so that no check looks at a
-        neighbour's memory. The address itself is kept as ``sampling_addr``.
-
         Args:
             rng: Chance.
-            nr_pages: Pages of a block, a power of two.
+            nr_pages: As in :meth:`blocks_around`.
             nr_passes: As in :meth:`pick_sampling_addrs`.
 
         Returns:
             First address and end of each block, uint64. Bytes.
         """
+        return self.blocks_around(self.pick_sampling_addrs(rng, nr_passes), nr_pages)
+
+    def blocks_around(self, addrs: Addrs, nr_pages: int) -> tuple[Addrs, Addrs]:
+        """Give the block of pages that one address in each region lies in.
+
+        Blocks are aligned to their size and cut at the bounds of their region, so that no check looks at a
+        neighbour's memory.
+
+        Args:
+            addrs: One per region. Bytes.
+            nr_pages: Pages of a block, a power of two.
+
+        Returns:
+            First address and end of each block, uint64. Bytes.
+        """
         sz_block = np.uint64(nr_pages * PAGE_SIZE)
-        first = self.pick_sampling_addrs(rng, nr_passes) // sz_block * sz_block
+        first = addrs // sz_block * sz_block
         return np.maximum(first, self.start), np.minimum(first + sz_block, self.end)

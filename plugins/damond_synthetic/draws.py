@@ -3,8 +3,11 @@
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from damond_synthetic.spatial import Floats, Pages
+
+Keys = NDArray[np.uint64]
 
 _MASK: Final = 2**64 - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
@@ -25,9 +28,14 @@ def draw_key(*parts: int) -> int:
     return key
 
 
-def draw(key: int, pages: Pages) -> Floats:
-    """Draw one number in [0, 1) per page: chance without a state, so that a page has one result per key."""
-    x = pages ^ np.uint64(key)
+def draw(key: int | Keys, pages: Pages) -> Floats:
+    """Draw one number in [0, 1) per page: chance without a state, so that a page has one result per key.
+
+    Args:
+        key: One for all pages, or an array of keys (uint64) that fits the pages by numpy's rules.
+        pages: Their numbers.
+    """
+    x = pages ^ np.asarray(key, np.uint64)
     shifted = x >> _SHIFT_1
     x ^= shifted
     x *= _FACTOR_1

@@ -1,18 +1,13 @@
 """The primitive ``synthetic``: accesses by script, in virtual time."""
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from damond.core import Attrs, Context, Primitive, Probe, Target
-from damond.core.regions import Addrs
 from damond.units import PAGE_SIZE
-from damond_synthetic.draws import draw, draw_key
+from damond_synthetic.lookahead import Lookahead
 from damond_synthetic.options import SyntheticOptions
-from damond_synthetic.spatial import Pages
-
-_PAGE_SHIFT: Final = np.uint64(PAGE_SIZE.bit_length() - 1)
 
 
 class Synthetic(Primitive):
@@ -35,7 +30,7 @@ class Synthetic(Primitive):
         super().__init__(options or SyntheticOptions())
         self.memory = self.options.memory()
         self.granularity = self.options.block * PAGE_SIZE
-        self._blocks: dict[int, tuple[Pages, NDArray[np.int64]]] = {}
+        self._lookahead = Lookahead(self.memory, self.options.seed, self.options.block)
         self._since_samples = 0
         self._since_us = 0
 
@@ -54,14 +49,9 @@ class Synthetic(Primitive):
                 target.set_ranges(ranges)
 
     def prepare_access_checks(self, ctx: Context) -> None:
-        """Choose a sampling address in every region, and the block around it."""
+        """Choose a sampling address in every region; it stands for the block around it."""
         for target in ctx.targets:
-            if self.options.block == 1:
-                target.regions.pick_sampling_addrs(ctx.rng, ctx.samples_left)
-            else:
-                self._blocks[target.id] = _pages(
-                    *target.regions.pick_sampling_blocks(ctx.rng, self.options.block, ctx.samples_left)
-                )
+            target.regions.pick_sampling_addrs(ctx.rng, ctx.samples_left)
 
     def time_us(self, ctx: Context) -> int:
         """Tell the virtual time at which the sample under way began. Microseconds."""
@@ -74,28 +64,10 @@ class Synthetic(Primitive):
 
     def check_accesses(self, ctx: Context) -> int:
         """Count the accesses that the script has to the sampled pages, or blocks of pages, within this sample."""
-        moment = self.memory.at(self.time_us(ctx), ctx.attrs.sample_interval)
         highest = 0
-        for target in ctx.targets:
+        for target, look in zip(ctx.targets, self._lookahead.looks(ctx, self.time_us(ctx)), strict=True):
             regions = target.regions
-            key = draw_key(self.options.seed, target.id, ctx.passed_samples)
-            if self.options.block == 1:
-                # Regions are sorted and disjoint, so their sampling addresses are sorted too.
-                pages = regions.sampling_addr >> _PAGE_SHIFT
-                regions.nr_accesses += draw(key, pages) < moment.touch_probability_sorted(pages)
-                ctx.checks += len(pages)
-            else:
-                pages, first = self._blocks[target.id]
-                touched = draw(key, pages) < moment.touch_probability_sorted(pages)
-                regions.nr_accesses += np.logical_or.reduceat(touched, first)
-                ctx.checks += len(pages)
-            highest = max(highest, int(regions.nr_accesses.max(initial=0)))
+            regions.nr_accesses += look.touched
+            ctx.checks += look.nr_pages
+            highest = max(highest, int(np.maximum.reduce(regions.nr_accesses, initial=0)))
         return highest
-
-
-def _pages(start: Addrs, end: Addrs) -> tuple[Pages, NDArray[np.int64]]:
-    """List the pages of disjoint ranges, and where in the list each range begins."""
-    first, nr_pages = start >> _PAGE_SHIFT, ((end - start) >> _PAGE_SHIFT).astype(np.int64)
-    begin = np.cumsum(nr_pages) - nr_pages
-    pages = np.repeat(first, nr_pages) + (np.arange(nr_pages.sum()) - np.repeat(begin, nr_pages)).astype(np.uint64)
-    return pages, begin

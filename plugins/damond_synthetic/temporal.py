@@ -25,9 +25,14 @@ class Wave:
     phase: float
     integral: Callable[[float], float]
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the factor is 1 all the time."""
+        return self.integral is float
+
     def exposure_us(self, start_us: int, end_us: int) -> float:
         """Integrate the factor over a time. Microseconds at full intensity."""
-        if self.integral is float:  # the usual one, at each sample
+        if self.is_constant:
             return float(end_us - start_us)
         first = start_us % self.period_us / self.period_us + self.phase
         last = first + (end_us - start_us) / self.period_us

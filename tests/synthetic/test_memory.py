@@ -54,6 +54,17 @@ TIMES = st.integers(0, 60_000_000)
 SMALL = AddrRange(0, 2000 * PAGE)
 
 
+@given(tracks=scripts(), time_us=TIMES, interval_us=st.integers(1, 200_000), nr_intervals=st.integers(1, 8))
+def test_intervals_in_a_row(tracks: list[dict[str, Any]], time_us: int, interval_us: int, nr_intervals: int) -> None:
+    """Several intervals at once are what each of them is by itself, to the last bit."""
+    found = memory(*tracks, size=SMALL.end)
+    times_us = range(time_us, time_us + nr_intervals * interval_us, interval_us)
+    pages = np.stack([(pages_of(SMALL) // PAGE)[row::3][:600] for row in np.arange(nr_intervals) % 3])
+    together = found.touch_probability(pages, times_us)
+    for row, at_us in enumerate(times_us):
+        assert together[row].tolist() == found.at(at_us, interval_us).touch_probability_sorted(pages[row]).tolist()
+
+
 @given(tracks=scripts(), time_us=TIMES, at_least=st.floats(0.001, 1))
 def test_hot_ranges_are_exact(tracks: list[dict[str, Any]], time_us: int, at_least: float) -> None:
     """The hot ranges hold exactly the pages of at least that probability, whatever overlaps."""
