@@ -136,17 +136,23 @@ class Memory:
         The same as :meth:`at` says, quicker: what a track does in several intervals alike is worked out once.
 
         Args:
-            pages: Page numbers, of the shape (intervals, any).
+            pages: Page numbers, of the shape (intervals, any): in ascending order in each of the intervals.
             times_us: When each of the intervals begins; the step is their length. Microseconds.
         """
         miss = np.ones(pages.shape)
+        lows, highs = pages.min(axis=0), pages.max(axis=0)
         for track in self.tracks:
-            for rows, page_zero, exposure_us in track.runs(times_us):
-                part = pages[rows]
-                for origin, first, end, factor in track.misses_of(page_zero, exposure_us, times_us.step):
-                    piece = _Piece(origin, first, end, factor)
-                    inside = (part >= first) & (part < end)
-                    miss[rows][inside] *= piece.factor(part[inside])
+            for rows, origins, exposure_us in track.runs(times_us):
+                least, most = int(origins.min()), int(origins.max())
+                for _, first, end, factor in track.misses_of(0, exposure_us, times_us.step):
+                    bounds = np.array([first + least, end + most], np.uint64)
+                    columns = slice(int(highs.searchsorted(bounds[0])), int(lows.searchsorted(bounds[1])))
+                    if columns.start >= columns.stop:
+                        continue
+                    place = pages[rows, columns] - origins[:, None]  # below the origin: beyond all ends
+                    missed = factor(place.astype(np.float64)) if callable(factor) else factor
+                    part = miss[rows, columns]
+                    np.multiply(part, missed, out=part, where=(place >= first) & (place < end))
         return np.subtract(1.0, miss, out=miss)
 
     def access_rates(self, pages: Pages, time_us: int, interval_us: int) -> Floats:

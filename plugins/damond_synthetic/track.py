@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -114,21 +113,22 @@ class Track:
         exposure_us = self.wave.exposure_us(begin, end - self.begin_us) if active else 0.0
         return self.first + self.movement.offset(begin), exposure_us
 
-    def runs(self, times_us: range) -> Iterator[tuple[slice, int, float]]:
-        """Tell :meth:`exposure` of sampling intervals in a row: of which ones (a slice), origin and exposure.
+    def runs(self, times_us: range) -> Iterator[tuple[slice, Pages, float]]:
+        """Tell :meth:`exposure` of sampling intervals in a row, those of equal exposure together.
 
         Args:
-            times_us: When each of them begins; the step is their length. Microseconds.
+            times_us: When each of the intervals begins; the step is their length. Microseconds.
+
+        Yields:
+            Which of them (a slice), the page on which the track begins in each, and the exposure. Microseconds.
         """
-        end_us, interval_us = times_us[-1] + times_us.step, times_us.step
-        is_on = self.begin_us <= times_us[0] and (self.until_us is None or end_us <= self.until_us)
-        if is_on and self.movement.kind == "none" and self.wave.is_constant:
-            yield slice(0, len(times_us)), *self.exposure(times_us[0], interval_us)
-            return
-        exposures = (self.exposure(each, interval_us) for each in times_us)
-        for exposure, run in itertools.groupby(enumerate(exposures), operator.itemgetter(1)):
-            rows = [index for index, _ in run]
-            yield slice(rows[0], rows[-1] + 1), *exposure
+        exposures = [self.exposure(each, times_us.step) for each in times_us]
+        origins = np.array([origin for origin, _ in exposures], np.uint64)
+        begin = 0
+        for exposure_us, run in itertools.groupby(exposure_us for _, exposure_us in exposures):
+            end = begin + len(list(run))
+            yield slice(begin, end), origins[begin:end], exposure_us
+            begin = end
 
     def _miss(self, share: float | Callable[[Floats], Floats], exposure_us: float, interval_us: int) -> MISS:
         if self.rate is not None:
