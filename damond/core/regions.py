@@ -14,8 +14,8 @@ from damond.units import PAGE_SIZE
 MIN_REGION_SZ: Final = PAGE_SIZE
 """The least size of a region, and the alignment of all (DAMON_MIN_REGION). Bytes."""
 
-_AHEAD: Final = 2**14
-"""Sampling addresses that are chosen at once for passes to come: 128 KiB."""
+_AHEAD: Final = 2**15
+"""Sampling addresses that are chosen at once for passes to come: 256 KiB."""
 
 ADDRESS_LIMIT: Final = 2**64
 """Addresses are below this: they are columns of uint64."""

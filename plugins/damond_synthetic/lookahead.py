@@ -21,8 +21,8 @@ from damond_synthetic.spatial import Pages
 
 _PAGE_SHIFT: Final = np.uint64(PAGE_SIZE.bit_length() - 1)
 
-_PAGES_AT_ONCE: Final = 2**13
-"""Pages worked out ahead, so that it takes no longer than a millisecond; what more there are, when their time comes."""
+_PAGES_AT_ONCE: Final = 2**15
+"""Pages worked out ahead, which takes a few milliseconds at most; what more there are, when their time comes."""
 
 
 @dataclass(frozen=True, slots=True)
