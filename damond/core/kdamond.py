@@ -10,11 +10,12 @@ from damond.core.adaptation import apply_min_nr_regions
 from damond.core.attrs import Attrs
 from damond.core.budget import Budget
 from damond.core.context import Context
+from damond.core.counting import Counting
 from damond.core.pacing import Pacer
 from damond.core.policies.kernel import KernelPolicy
 from damond.core.policy import Policy
 from damond.core.primitive import Primitive, Window
-from damond.core.snapshot import Snapshot, TargetSnapshot
+from damond.core.snapshot import Snapshot
 from damond.core.surroundings import Clock, Sink, StopSource
 from damond.core.target import Target
 from damond.core.tuning import IntervalsGoal
@@ -69,7 +70,7 @@ class Kdamond:
         self._pacer = Pacer(ctx, primitive)
         self._calls: list[Callable[[], None]] = []
         self._deadline_ns = 0
-        self._overruns = 0
+        self._counting = Counting(ctx, primitive, clock)
 
     def run(self) -> str:
         """Monitor; return ``end_reason``.
@@ -84,7 +85,7 @@ class Kdamond:
             self._sink.started(self.ctx, self._primitive)
             if self._callback(self.ctx.callback.before_start):
                 self.end_reason = "callback"
-            self._begin_window()
+            self._counting.begin()
             if self._primitive.owns_regions:
                 self._collect_loop()
             else:
@@ -159,7 +160,7 @@ class Kdamond:
                 if self._callback(ctx.callback.after_aggregation):
                     self.end_reason = "callback"
                 self._sink.aggregated(self._snapshot(window=window))
-                self._begin_window(self._end_cpu_us)
+                self._counting.begin(follows=True)
                 self._pacer.aggregated()
                 nr_windows += 1
             if ctx.attrs != before:
@@ -250,7 +251,7 @@ class Kdamond:
 
     def _readings(self) -> tuple[int, int]:
         """Read the clocks that the budget goes by: CPU time and time. Microseconds."""
-        return self._cpu_us(), self._clock.monotonic_ns() // NSEC_PER_USEC
+        return self._counting.cpu_us(), self._clock.monotonic_ns() // NSEC_PER_USEC
 
     def retarget(self, targets: Sequence[Target]) -> None:
         """Replace the targets; those whose id stays keep their regions. Use it through :meth:`call`.
@@ -281,7 +282,7 @@ class Kdamond:
             self._deliver_unfinished()
             self._reset()
         self.paused = paused
-        self._begin_window()
+        self._counting.begin()
 
     def _rests(self) -> bool:
         """Do what was asked for between two samples; wait a little if there is nothing to sample."""
@@ -291,7 +292,7 @@ class Kdamond:
             return False
         if self._stop.wait(_REST_S):
             self.end_reason = "requested"
-        self._begin_window()
+        self._counting.begin()
         self._pacer.start_clock(*self._readings())
         self._deadline_ns = self._clock.monotonic_ns()
         return True
@@ -317,7 +318,7 @@ class Kdamond:
         now_ns = self._clock.monotonic_ns()
         self._deadline_ns += sample_ns
         if self._deadline_ns - now_ns < sample_ns // 2:
-            self._overruns += 1
+            self._counting.overruns += 1
             self._deadline_ns = now_ns + sample_ns // 2
         return self._stop.wait((self._deadline_ns - now_ns) / _NSEC_PER_SEC)
 
@@ -329,7 +330,7 @@ class Kdamond:
             self.end_reason = "callback"
         self._sink.aggregated(self._snapshot(sampled_bytes=sampled))
         self._pacer.aggregated()
-        self._begin_window(self._end_cpu_us)
+        self._counting.begin(follows=True)
         self._reset()
         self._policy.split(ctx)
         self._primitive.reset_aggregated(ctx)
@@ -346,62 +347,11 @@ class Kdamond:
         if self.ctx.window_samples and not self._primitive.owns_regions:
             self._sink.aggregated(self._snapshot(partial=True))
 
-    def _cpu_us(self) -> int:
-        return self._clock.cpu_us() + self._primitive.cpu_us()
-
-    def _begin_window(self, cpu_us: int | None = None) -> None:
-        """Begin to count for the next snapshot.
-
-        Args:
-            cpu_us: CPU time at the last one: what was used since is the next one's. Microseconds.
-        """
-        self._window_start_ns = self._clock.monotonic_ns()
-        self._window_cpu_us = self._cpu_us() if cpu_us is None else cpu_us
-        self._overruns = 0
-        self.ctx.window_samples = 0
-        self.ctx.checks = self.ctx.unknown = 0
-
     def _snapshot(self, *, partial: bool = False, window: Window | None = None, sampled_bytes: int = 0) -> Snapshot:
-        ctx, attrs = self.ctx, self.ctx.attrs
-        end_ns = self._clock.wall_ns()
-        self._end_cpu_us = self._cpu_us()
-        # From the clock that never steps: a window is as long as it was, whatever was done to Unix time.
-        start_ns = end_ns - (self._clock.monotonic_ns() - self._window_start_ns)
-        if window is None:
-            window = Window(start_ns, end_ns, ctx.window_samples, ctx.checks)
-        return Snapshot(
-            context=ctx.name,
-            primitive=self._primitive.name,
-            start_ns=window.start_ns,
-            end_ns=window.end_ns,
-            sample_us=attrs.sample_interval,
-            aggr_us=attrs.aggr_interval,
-            update_us=attrs.primitive_update_interval,
-            min_nr_regions=attrs.min_nr_regions,
-            max_nr_regions=attrs.max_nr_regions,
-            max_nr_accesses=window.max_nr_accesses,
-            granularity=self._primitive.granularity,
-            checks=window.checks,
-            unknown=ctx.unknown,
-            cpu_us=self._end_cpu_us - self._window_cpu_us,
-            overruns=self._overruns,
-            partial=partial,
-            targets=tuple(
-                TargetSnapshot(
-                    target.id,
-                    target.pid,
-                    target.regions.start.copy(),
-                    target.regions.size,
-                    target.regions.nr_accesses.copy(),
-                    target.regions.age.copy(),
-                    target.regions.nr_samples.copy(),
-                )
-                for target in ctx.targets
-            ),
-            budget=self._pacer.use(),
-            sampled_bytes=sampled_bytes,
-            policy=KernelPolicy.name if self._primitive.owns_regions else self._policy.name,
-        )
+        """Make a snapshot of what was counted. Arguments as in :meth:`Counting.snapshot`."""
+        policy = KernelPolicy.name if self._primitive.owns_regions else self._policy.name
+        use = self._pacer.use()
+        return self._counting.snapshot(policy, use, partial=partial, window=window, sampled_bytes=sampled_bytes)
 
     def _callback(self, function: Callable[[Context], object] | None) -> bool:
         return function is not None and bool(function(self.ctx))
