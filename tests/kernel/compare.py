@@ -47,7 +47,7 @@ p50, p75). cpu: of processes; kthr: of the kernel's thread. slower: time per pag
 and p75 of ws err, the bar of the kernel's own selftest. Why: measured, from half of what was wrong on."""
 
 _PHYSICAL = "physical"
-"""The first workload once more, as physical memory: in a new guest, where it does not lie in hundreds of pieces."""
+"""The first workload once more, as physical memory."""
 
 _TIMEOUT_S = 180
 
@@ -124,22 +124,33 @@ def compare(name: str, who: Sequence[Watcher], *, physical: bool = False, second
 
 
 def inside(name: str, damo: str | None) -> list[Row]:
-    """Return the rows of one workload on this kernel."""
-    if name == _PHYSICAL:
-        return compare(next(iter(COMPARED)), physical_watchers(), physical=True)
+    """Return the rows of one workload, or of one who watches physical memory, on this kernel."""
+    for watcher in physical_watchers():
+        if name == _by(watcher):
+            return compare(next(iter(COMPARED)), [watcher], physical=True)
     return compare(name, watchers(damo))
 
 
-def in_a_guest(name: str, damo: str | None) -> list[Row]:
-    """Do the same in a guest of its own: whose memory is not in pieces yet, and which takes nothing else down.
+def _by(watcher: Watcher) -> str:
+    """Name what a guest is told to do if physical memory is watched by this one."""
+    return f"{_PHYSICAL} by {watcher.name}"
+
+
+def in_guests(name: str, damo: str | None) -> list[Row]:
+    """Do the same in a guest of its own, which takes nothing else down.
+
+    Each who watches physical memory has one: in that of another, what is hot lies in pieces, some of them small.
 
     Raises:
         subprocess.SubprocessError: It failed.
     """
-    words = [sys.executable, "-m", "tests.kernel.guest", "--first", "--timeout", str(_TIMEOUT_S), "--"]
-    words += [sys.executable, "-m", "tests.kernel.compare", name, *(["--damo", damo] if damo else [])]
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=_TIMEOUT_S + LIMIT_S)
-    return [Row(**each) for each in json.loads(done.stdout)]
+    rows: list[Row] = []
+    for each in map(_by, physical_watchers()) if name == _PHYSICAL else [name]:
+        words = [sys.executable, "-m", "tests.kernel.guest", "--first", "--timeout", str(_TIMEOUT_S), "--"]
+        words += [sys.executable, "-m", "tests.kernel.compare", each, *(["--damo", damo] if damo else [])]
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=_TIMEOUT_S + LIMIT_S)
+        rows += [Row(**row) for row in json.loads(done.stdout)]
+    return rows
 
 
 def compare_all(names: Sequence[str], damo: str | None) -> tuple[list[Row], list[str]]:
@@ -150,7 +161,7 @@ def compare_all(names: Sequence[str], damo: str | None) -> tuple[list[Row], list
     for name in names:
         print(f"{time.monotonic() - begin:4.0f} s  {name}", file=sys.stderr, flush=True)
         try:
-            rows += in_a_guest(name, damo)
+            rows += in_guests(name, damo)
         except subprocess.SubprocessError as error:
             print(f"compare: {name}: {error}", file=sys.stderr)
             failed.append(name)
@@ -167,11 +178,11 @@ def main() -> int:
     parser.add_argument("--damo", metavar="PROGRAM", help="damo, if it is to watch, too")
     args = parser.parse_args()
     names = args.workloads or (list(QUICK) if args.quick else known)
-    if unknown := set(names) - set(known):
-        parser.error(f"no such workload: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if in_guest():
         print(json.dumps([asdict(row) for name in names for row in inside(name, args.damo)]))
         return 0
+    if unknown := set(names) - set(known):
+        parser.error(f"no such workload: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if why := missing(UML):
         print(f"compare: {why}", file=sys.stderr)
         return SKIPPED
