@@ -27,6 +27,7 @@ from damond.core import (
 )
 from damond.errors import DamondError, NotPermittedError, PluginError, UnreachableError, UsageError
 from damond.plugin import Registry, parse_options
+from damond.service import heap
 from damond.service.commands import Commands
 from damond.service.link import Link
 from damond.service.reporter import Reporter, changed_attrs
@@ -173,6 +174,7 @@ def _connect(publisher: Publisher) -> None:
 
 def main(spec: ContextSpec, link: Link, endpoint: str, *, trusting: bool, plugins: Collection[str] | None) -> int:
     """Run one context to its end; return the exit status. Arguments as in :func:`make_primitive`."""
+    heap.keep()
     zmq_context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     publisher = Publisher(zmq_context, endpoint, socket.gethostname(), epoch=time.time_ns())
     reporter = Reporter(spec.name, publisher, link)

@@ -1,6 +1,7 @@
 """Prints what damond costs on this machine: ``make bench``. Each figure is a median of several runs."""
 
 import json
+import select
 import statistics
 import sys
 import time
@@ -14,6 +15,7 @@ import psutil
 
 from damond.core import Attrs, Context, Primitive, Snapshot, adaptation
 from damond.plugin import Registry
+from damond.service import heap
 from damond.service.embedded import EmbeddedSupervisor
 from damond.service.spec import ContextSpec
 from damond.stream.subscriber import Subscriber
@@ -85,6 +87,15 @@ def fixed(name: str, nr_regions: int) -> ContextSpec:
     return ContextSpec(name=name, primitive="synthetic", attrs=attrs, options={"size": "100GiB"}, seed=1)
 
 
+def wake_ups(span_s: float = 2.0) -> Iterator[tuple[str, float, str]]:
+    """Measure what no worker can go below here: 200 times a second to wake up and sleep again."""
+    start, cpu_s = time.monotonic(), time.process_time()
+    while time.monotonic() - start < span_s:
+        select.select((), (), (), 0.005)
+    share = (time.process_time() - cpu_s) / (time.monotonic() - start)
+    yield "waking up 200 times a second, for nothing", share * 100, "% of one CPU"
+
+
 def one_context(span_s: float = 10.0) -> Iterator[tuple[str, float, str]]:
     """Measure all of a worker's CPU time while it publishes to one subscriber."""
     with running([fixed("one", NR_REGIONS)]) as supervisor, Subscriber(supervisor.endpoints.stream, ["one"]) as reader:
@@ -151,8 +162,9 @@ def _read(readers: Sequence[Subscriber], span_s: float) -> tuple[list[float], in
 
 def main() -> None:
     """Print a line per figure; with --json, one document."""
+    heap.keep()  # as workers do
     rows = []
-    for part in (engine, one_context, syscalls.figures, trace_decode.figures, budget.figures, fifty_contexts):
+    for part in (engine, wake_ups, one_context, syscalls.figures, trace_decode.figures, budget.figures, fifty_contexts):
         for name, value, unit in part():
             rows.append({"figure": name.strip(), "value": round(value, 3), "unit": unit})
             if "--json" not in sys.argv:
