@@ -111,7 +111,7 @@ def merge(regions: Regions, threshold: int, sz_limit: int) -> None:
     damon_merge_regions_of, Linux 5.15: contiguous, at most ``threshold`` accesses apart (the grown region's
     average counts) and together at most ``sz_limit`` bytes. nr_accesses and age become averages by size.
     """
-    if len(regions) < 2:  # noqa: PLR2004
+    if not _any_mergeable(regions, threshold, sz_limit):
         return
     columns = (regions.start, regions.end, regions.nr_accesses, regions.last_nr_accesses, regions.age)
     rows = zip(*(column.tolist() for column in columns), strict=True)
@@ -133,6 +133,13 @@ def merge(regions: Regions, threshold: int, sz_limit: int) -> None:
         starts, ends, nrs, lasts, ages = map(list, zip(*merged, strict=True))
         behind = merged_samples(regions, np.array(starts, np.uint64), np.array(ends, np.uint64))
         regions.assign(starts, ends, nrs, lasts, ages, nr_samples=behind)
+
+
+def _any_mergeable(regions: Regions, threshold: int, sz_limit: int) -> bool:
+    """Say whether any two neighbours may be joined as they are: a walk that joins anything begins with such two."""
+    counts = regions.nr_accesses.astype(np.int64)
+    pairs = (regions.end[:-1] == regions.start[1:]) & (np.abs(np.diff(counts)) <= threshold)
+    return bool((regions.end[1:][pairs] - regions.start[:-1][pairs] <= sz_limit).any())
 
 
 def merged_samples(regions: Regions, start: Addrs, end: Addrs) -> Counts:

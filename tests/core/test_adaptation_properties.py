@@ -1,5 +1,6 @@
 """Adaptive regions: what holds for all inputs."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,29 @@ def test_merge_loses_no_address(regions: Regions, threshold: int, sz_limit_pages
             assert min(values) <= getattr(row, name) <= max(values)
         sizes = [(old.end - old.start) * old.nr_accesses for old in inside]
         assert (row.end - row.start) * row.nr_accesses <= sum(sizes)
+
+
+@given(regions=sorted_regions(), threshold=st.integers(0, 20), sz_limit_pages=st.sampled_from([1, 50, 600, 2**53]))
+def test_merge_is_one_walk(regions: Regions, threshold: int, sz_limit_pages: int) -> None:
+    """As the kernel's walk over its list has it, region by region (damon_merge_regions_of): the grown one counts."""
+    walked: list[Region] = []
+    for row in regions.copy():
+        grown = walked[-1] if walked else None
+        if (
+            grown is not None
+            and grown.end == row.start
+            and abs(grown.nr_accesses - row.nr_accesses) <= threshold
+            and row.end - grown.start <= sz_limit_pages * PAGE
+        ):
+            sizes, size = (grown.end - grown.start, row.end - row.start), row.end - grown.start
+            mean = (grown.nr_accesses * sizes[0] + row.nr_accesses * sizes[1]) // size
+            age = (grown.age * sizes[0] + row.age * sizes[1]) // size
+            walked[-1] = replace(grown, end=row.end, nr_accesses=mean, age=age)
+        else:
+            walked.append(row)
+    merge(regions, threshold, sz_limit_pages * PAGE)
+    kept = [(row.start, row.end, row.nr_accesses, row.age, row.last_nr_accesses) for row in regions]
+    assert kept == [(row.start, row.end, row.nr_accesses, row.age, row.last_nr_accesses) for row in walked]
 
 
 @given(regions=sorted_regions(), sz_limit_pages=st.integers(1, 600))
