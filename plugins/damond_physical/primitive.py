@@ -100,7 +100,7 @@ class Physical(Primitive):
         regions.nr_accesses += any_of(accessed, self._begin)
         ctx.checks += len(accessed)
         ctx.unknown += int(np.count_nonzero(self._opened.unknown))
-        return int(regions.nr_accesses.max(initial=0))
+        return regions.highest
 
     def cleanup(self, ctx: Context) -> None:  # noqa: ARG002 - the contract's
         """Close page_idle."""

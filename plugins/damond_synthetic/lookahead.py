@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damond.core import Context, Target
-from damond.core.regions import Addrs
+from damond.core.regions import Addrs, Counts
 from damond.units import PAGE_SIZE
 from damond_synthetic.draws import draw, draw_key
 from damond_synthetic.memory import Memory
@@ -30,11 +30,11 @@ class Look:
     """What one sample finds in one target.
 
     Attributes:
-        touched: Whether the block around the sampling address of each region is accessed within the sample.
+        touched: 1 for each region in which the block around the sampling address is accessed within the sample, or 0.
         nr_pages: Pages looked at.
     """
 
-    touched: NDArray[np.bool_]
+    touched: Counts
     nr_pages: int
 
 
@@ -108,13 +108,13 @@ class Lookahead:
         if self._block == 1:
             pages = np.stack(addrs) >> _PAGE_SHIFT
             touched = draw(keys[:, None], pages) < self._memory.touch_probability(pages, times_us)
-            return [Look(each, len(each)) for each in touched]
+            return [Look(each, len(each)) for each in touched.astype(np.uint32)]
         looks = []
         for key, each, time_us in zip(keys, addrs, times_us, strict=True):
             pages, first = _pages(*target.regions.blocks_around(each, self._block))
             at = range(time_us, time_us + times_us.step, times_us.step)
             touched = draw(key, pages) < self._memory.touch_probability(pages[None], at)[0]
-            looks.append(Look(np.logical_or.reduceat(touched, first), len(pages)))
+            looks.append(Look(np.logical_or.reduceat(touched, first).astype(np.uint32), len(pages)))
         return looks
 
 

@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-import numpy as np
-
 from damond.core import Attrs, Context, Primitive, Probe, Target
 from damond.units import PAGE_SIZE
 from damond_synthetic.lookahead import Lookahead
@@ -69,5 +67,5 @@ class Synthetic(Primitive):
             regions = target.regions
             regions.nr_accesses += look.touched
             ctx.checks += look.nr_pages
-            highest = max(highest, int(np.maximum.reduce(regions.nr_accesses, initial=0)))
+            highest = max(highest, regions.highest)
         return highest

@@ -144,7 +144,7 @@ class Vaddr(Primitive):
     def check_accesses(self, ctx: Context) -> int:
         """Count accesses; see :meth:`damond.core.Primitive.check_accesses`."""
         self._opened.check(ctx)
-        return max((int(each.regions.nr_accesses.max(initial=0)) for each in ctx.targets), default=0)
+        return max((each.regions.highest for each in ctx.targets), default=0)
 
     def reset_aggregated(self, ctx: Context) -> None:
         """Let go of the regions of processes that have ended: their last counts have been delivered."""

@@ -172,3 +172,11 @@ def test_blocks(bounds: list[int], order: int, seed: int) -> None:
     assert (start // sz_block == (end - np.uint64(1)) // sz_block).all()
     whole = (regions.sampling_addr // sz_block * sz_block >= regions.start) & (start + sz_block <= regions.end)
     assert (end - start)[whole].tolist() == [int(sz_block)] * int(whole.sum())
+
+
+def test_highest() -> None:
+    """The highest count of all regions; without regions there is none."""
+    regions = Regions([Region(0, 4096, 3), Region(4096, 8192, 7), Region(8192, 12288, 7)])
+    assert regions.highest == 7
+    assert isinstance(regions.highest, int)
+    assert Regions().highest == 0

@@ -56,7 +56,11 @@ def as_nobody_monitor_a_child() -> str:
     os.setgid(65534)
     os.setuid(65534)
     # A program of its own: after a mere fork() the change of user would still protect it from being looked at.
-    with subprocess.Popen(["sleep", "60"]) as process:
+    # It says when it is loaded: what the loader unmaps in between can't be looked at.
+    command = ["sh", "-c", "echo loaded; read line"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         primitive, ctx = started(process.pid)
         primitive.prepare_access_checks(ctx)
         primitive.check_accesses(ctx)
