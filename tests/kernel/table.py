@@ -18,9 +18,6 @@ WORKING_SET_BAR: Final = 0.20
 NOISE: Final = 0.015
 """kdamond and the kernel's DAMON are one and the same; their F1 differed by up to 0.012 (ten workloads, one run)."""
 
-NOISE_OF_DRAWS: Final = 0.1
-"""And where heat has no edge, by more: six runs of the kernel's DAMON on Zipf's workload had .57 to .79."""
-
 _SLOWER: Final = 0.40
 """So did what they slowed the workload by, by up to 0.37 on all workloads but one."""
 
@@ -55,7 +52,6 @@ class Row:
         windows: Windows that count.
         late: Samples that began late; None if nobody knows.
         causes: What was found of why it is wrong where it is.
-        noise: By how much F1 differs from run to run.
     """
 
     workload: str
@@ -73,7 +69,6 @@ class Row:
     windows: int
     late: float | None = None
     causes: str = ""
-    noise: float = NOISE
 
     @property
     def meets_bar(self) -> bool:
@@ -82,7 +77,7 @@ class Row:
 
     def behind(self, kernel: "Row | None") -> bool:
         """Say whether F1 is below that of the kernel's DAMON by more than its own differs from run to run."""
-        return kernel is not None and kernel is not self and self.f1 < kernel.f1 - self.noise
+        return kernel is not None and kernel is not self and self.f1 < kernel.f1 - NOISE
 
     def notes(self, kernel: "Row | None") -> str:
         """Say where this one is behind the kernel's DAMON or misses the bar, by how much, and why."""
@@ -90,7 +85,7 @@ class Row:
         if self.windows < _FEW:
             said.append("too few windows to judge")
         if kernel is not None and kernel is not self:
-            if abs(self.f1 - kernel.f1) > self.noise:
+            if abs(self.f1 - kernel.f1) > NOISE:
                 said.append(f"F1 {abs(self.f1 - kernel.f1):.3f} {'behind' if self.f1 < kernel.f1 else 'ahead'}")
             if self.slowdown > kernel.slowdown + _SLOWER:
                 said.append(f"slows {self.slowdown - kernel.slowdown:.0%} more")
@@ -147,7 +142,6 @@ def make_row(
         windows=result.windows,
         late=watched.overruns / samples if samples and watched.overruns else None,
         causes=str(causes(watched.snapshots, layout, stalls, costs[1])),
-        noise=NOISE_OF_DRAWS if layout.pattern.draws else NOISE,
     )
 
 
@@ -184,8 +178,7 @@ def verdict(rows: Sequence[Row]) -> str:
     behind = [f"{row.workload} by {row.watcher}" for row in ours if row.behind(kernels.get(row.workload))]
     missed = [f"{row.workload} by {row.watcher}" for row in rows if not row.meets_bar]
     return (
-        f"behind the kernel's DAMON by more than {NOISE} of F1 ({NOISE_OF_DRAWS} where pages are drawn): "
-        f"{', '.join(behind) or 'nowhere'}\n"
+        f"behind the kernel's DAMON by more than {NOISE} of F1: {', '.join(behind) or 'nowhere'}\n"
         f"working set beyond {WORKING_SET_BAR:.0%}: {', '.join(missed) or 'nowhere'}"
     )
 

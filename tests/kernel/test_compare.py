@@ -15,7 +15,7 @@ from tests.kernel.kernel_damon import Plan
 from tests.kernel.kernels import HOW
 from tests.kernel.patterns import COMPARED, HOT_SHARE, MIB, PAGE, PATTERNS, SEC, Pattern, zipf_hot
 from tests.kernel.rig import workload
-from tests.kernel.table import NOISE, NOISE_OF_DRAWS, Row, as_json, cost, make_row, render, verdict
+from tests.kernel.table import Row, as_json, cost, make_row, render, verdict
 from tests.kernel.test_evaluate import BASE, STEADY, snapshot
 from tests.kernel.watchers import ATTRS, WARM_UP_S, Watched, _parse
 
@@ -30,7 +30,6 @@ in_guest_only = pytest.mark.skipif(not in_guest(), reason=f"starts the kernel's 
     [
         pytest.param({"f1": 0.98}, "slows 58% more", id="slower"),
         pytest.param({"f1": 0.97, "slowdown": 0.3}, "", id="as good as the kernel"),
-        pytest.param({"f1": 0.9, "slowdown": 0, "noise": 0.1}, "", id="not more than chance"),
         pytest.param({"f1": 0.93, "slowdown": 0, "causes": "x"}, "F1 0.050 behind, why: x", id="behind"),
         pytest.param({"f1": 0.93, "slowdown": 0}, "F1 0.050 behind, why: not known", id="behind, and nobody knows why"),
         pytest.param({"f1": 1, "slowdown": 0}, "F1 0.020 ahead", id="ahead"),
@@ -85,7 +84,7 @@ def test_verdict_names_what_is_behind() -> None:
     """Rows that are behind the kernel's by more than noise, and those that miss the bar, are named at the end."""
     rows = [KERNEL, replace(ROW, f1=0.95), replace(ROW, watcher="kdamond", f1=0.97, error_p50=0.3)]
     assert verdict(rows).splitlines() == [
-        "behind the kernel's DAMON by more than 0.015 of F1 (0.1 where pages are drawn): w by vaddr",
+        "behind the kernel's DAMON by more than 0.015 of F1: w by vaddr",
         "working set beyond 20%: w by kdamond",
     ]
     assert verdict([KERNEL]).count("nowhere") == 2
@@ -205,13 +204,3 @@ def test_physical_watchers_see_the_frames() -> None:
     rows = compare("steady_32_of_256", physical_watchers(), physical=True, seconds=2)
     print("\n" + render(rows))
     assert all(row.recall > 0.3 for row in rows), rows
-
-
-def test_noise_is_greater_where_pages_are_drawn() -> None:
-    """Zipf's workload has no edge: a row of it is behind by more than chance only far away from the kernel's."""
-    found = [snapshot(3 * SEC, [(0, 32)])]
-    steady, zipf = (
-        make_row((name, "x"), Watched(found, 0, 0), Layout(1, BASE, 0, PATTERNS[name]), [], (10.0, 10.0), 10)
-        for name in ("steady_32_of_256", "zipf_256")
-    )
-    assert (steady.noise, zipf.noise) == (NOISE, NOISE_OF_DRAWS)
