@@ -78,6 +78,10 @@ class Service:
             self._process.communicate(timeout=LIMIT_S)
             self._process = None
 
+    def send(self, signum: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(signum)
+
     def run(self, *args: str) -> "subprocess.CompletedProcess[str]":
         env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
         line = [*DAMOND, *args, *self.args]

@@ -10,10 +10,18 @@ from damond.core import Snapshot
 ASK_EVERY_S: Final = 2.0
 """Least time between two looks at the states of all contexts: events tell most of it earlier. Seconds."""
 
-MAX_TIME_SHARE: Final = 0.02
-"""Of the supervisor's time: an answer about 50 contexts takes 20 ms of its CPU, and is asked for less often then."""
+_PER_CONTEXT_S: Final = 0.02
+"""What each context adds to it: an answer about 50 takes 20 ms of the supervisor's CPU time, of which it may take 2 %."""
 
 _TIMEOUT_S: Final = 2.0
+
+
+def ask_after_s(nr_contexts: int) -> float:
+    """Tell how long to wait between two looks at the states of so many contexts. Seconds.
+
+    How long an answer took says nothing: a service that is being restarted answers late, and costs no more for it.
+    """
+    return max(ASK_EVERY_S, nr_contexts * _PER_CONTEXT_S)
 
 
 class Asking:

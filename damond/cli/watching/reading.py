@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from damond.cli.watching.asking import ASK_EVERY_S, MAX_TIME_SHARE, Asking
+from damond.cli.watching.asking import ASK_EVERY_S, Asking, ask_after_s
 from damond.cli.watching.contexts import STALE_S, Contexts
 from damond.cli.watching.shown import Shown
 from damond.cli.watching.view import View
@@ -82,7 +82,6 @@ class Reading:
 
     async def ask(self, shown: Shown | None) -> float:
         """Ask how all contexts are; return the time after which to ask again. Seconds."""
-        begin_s = time.monotonic()
         try:
             status = await self._asking.status()
         except DamondError:
@@ -93,7 +92,7 @@ class Reading:
             if shown is None or name != shown.name:
                 del self.contexts.rows[name]
                 self._mailbox.forget(name)
-        return max(ASK_EVERY_S, (time.monotonic() - begin_s) / MAX_TIME_SHARE)
+        return ask_after_s(len(status["contexts"]))
 
     def first(self, wanted: str | None) -> str | None:
         """Choose what to show first: what is wanted, else the first that runs, else the first."""
