@@ -40,6 +40,7 @@ subscribes to everything (the empty topic) gets it too, and has to tell it by it
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgpack
@@ -112,6 +113,7 @@ def topic(context: str, kind: str) -> bytes:
     return f"{PREFIX}{context}.{kind}".encode("ascii")
 
 
+@lru_cache(maxsize=1024)  # a reader meets the same ones all the time
 def parse_topic(raw: bytes) -> tuple[str, str]:
     """Read context and kind from a topic.
 

@@ -28,6 +28,11 @@ def draw_key(*parts: int) -> int:
     return key
 
 
+def draw_keys(key: int, numbers: range) -> Keys:
+    """Mix each of some numbers into a key, as the last of the parts of :func:`draw_key`."""
+    return _mix(np.array(numbers, np.uint64) ^ np.uint64((key + _GOLDEN) & _MASK))
+
+
 def draw(key: int | Keys, pages: Pages) -> Floats:
     """Draw one number in [0, 1) per page: chance without a state, so that a page has one result per key.
 
@@ -35,12 +40,17 @@ def draw(key: int | Keys, pages: Pages) -> Floats:
         key: One for all pages, or an array of keys (uint64) that fits the pages by numpy's rules.
         pages: Their numbers.
     """
-    x = pages ^ np.asarray(key, np.uint64)
+    x = _mix(pages ^ np.asarray(key, np.uint64))
+    x >>= _SHIFT_4
+    return x.astype(np.float64) * 2.0**-53
+
+
+def _mix(x: Keys) -> Keys:
+    """Mix in place, as :func:`draw_key` does with one number."""
     shifted = x >> _SHIFT_1
     x ^= shifted
     x *= _FACTOR_1
     x ^= np.right_shift(x, _SHIFT_2, out=shifted)
     x *= _FACTOR_2
     x ^= np.right_shift(x, _SHIFT_3, out=shifted)
-    x >>= _SHIFT_4
-    return x.astype(np.float64) * 2.0**-53
+    return x

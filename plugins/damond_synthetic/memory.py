@@ -140,19 +140,20 @@ class Memory:
             times_us: When each of the intervals begins; the step is their length. Microseconds.
         """
         miss = np.ones(pages.shape)
-        lows, highs = pages.min(axis=0), pages.max(axis=0)
+        lows, highs = np.minimum.reduce(pages), np.maximum.reduce(pages)
         for track in self.tracks:
             for rows, origins, exposure_us in track.runs(times_us):
-                least, most = int(origins.min()), int(origins.max())
+                least, most = min(origins), max(origins)
+                column = np.array(origins, np.uint64)[:, None]
                 for _, first, end, factor in track.misses_of(0, exposure_us, times_us.step):
-                    bounds = np.array([first + least, end + most], np.uint64)
-                    columns = slice(int(highs.searchsorted(bounds[0])), int(lows.searchsorted(bounds[1])))
-                    if columns.start >= columns.stop:
+                    left, right = highs.searchsorted(np.uint64(first + least)), lows.searchsorted(np.uint64(end + most))
+                    if left >= right:
                         continue
-                    place = pages[rows, columns] - origins[:, None]  # below the origin: beyond all ends
+                    place = pages[rows, left:right] - column  # below the origin: beyond all ends
                     missed = factor(place.astype(np.float64)) if callable(factor) else factor
-                    part = miss[rows, columns]
-                    np.multiply(part, missed, out=part, where=(place >= first) & (place < end))
+                    part = miss[rows, left:right]
+                    within = place < end if not first else (place >= first) & (place < end)
+                    np.multiply(part, missed, out=part, where=within)
         return np.subtract(1.0, miss, out=miss)
 
     def access_rates(self, pages: Pages, time_us: int, interval_us: int) -> Floats:

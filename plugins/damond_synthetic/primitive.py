@@ -62,10 +62,4 @@ class Synthetic(Primitive):
 
     def check_accesses(self, ctx: Context) -> int:
         """Count the accesses that the script has to the sampled pages, or blocks of pages, within this sample."""
-        highest = 0
-        for target, look in zip(ctx.targets, self._lookahead.looks(ctx, self.time_us(ctx)), strict=True):
-            regions = target.regions
-            regions.nr_accesses += look.touched
-            ctx.checks += look.nr_pages
-            highest = max(highest, regions.highest)
-        return highest
+        return self._lookahead.count(ctx, self.time_us(ctx))

@@ -11,8 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from damond_synthetic.spatial import Floats
+
 _EXACT: Final = 7
 """Digits of a microsecond that are told: the others are rounding, by which intervals that are alike would differ."""
+
+
+Times = Floats | NDArray[np.int64]
+Integral = Callable[[Floats], Floats]
+"""From the begin of a period to parts of it, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +37,22 @@ class Wave:
 
     period_us: int
     phase: float
-    integral: Callable[[float], float]
+    integral: Integral
 
-    def exposure_us(self, start_us: int, end_us: int) -> float:
-        """Integrate the factor over a time. Microseconds at full intensity."""
-        if self.integral is float:  # the usual one, at each sample
-            return float(end_us - start_us)
-        first = start_us % self.period_us / self.period_us + self.phase
-        last = first + (end_us - start_us) / self.period_us
-        return round((self._upto(last) - self._upto(first)) * self.period_us, _EXACT)
+    @property
+    def is_const(self) -> bool:
+        """It is at full intensity all the time."""
+        return self.integral is _whole
 
-    def _upto(self, periods: float) -> float:
-        whole = math.floor(periods)
-        return whole * self.integral(1.0) + self.integral(periods - whole)
+    def exposures_us(self, starts_us: Times, ends_us: Times) -> Floats:
+        """Integrate the factor over intervals of time. Microseconds at full intensity."""
+        first = starts_us % self.period_us / self.period_us + self.phase
+        last = first + (ends_us - starts_us) / self.period_us
+        return ((self._upto(last) - self._upto(first)) * self.period_us).round(_EXACT)
+
+    def _upto(self, periods: Floats) -> Floats:
+        whole = np.floor(periods)
+        return whole * self.integral(np.ones(1)) + self.integral(periods - whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +64,45 @@ class _Line:
     end: float
 
 
-def _along(lines: Sequence[_Line], part: float) -> float:
-    total = 0.0
+def _along(lines: Sequence[_Line], part: Floats) -> Floats:
+    total, begin = np.zeros_like(part), 0.0
     for line in lines:
-        done = min(part / line.width, 1.0) if line.width else 1.0
-        total += line.width * done * (line.begin + (line.end - line.begin) * done / 2)
-        part -= line.width
-        if part <= 0:
-            break
+        if line.width:
+            done = ((part - begin) / line.width).clip(0.0, 1.0)
+            total += line.width * done * (line.begin + (line.end - line.begin) / 2 * done)
+            begin += line.width
     return total
 
 
-def const() -> Callable[[float], float]:
+def const() -> Integral:
     """Stay at full intensity."""
-    return float
+    return _whole
 
 
-def sine(low: float) -> Callable[[float], float]:
+def _whole(part: Floats) -> Floats:
+    return part
+
+
+def sine(low: float) -> Integral:
     """Swing between full intensity and ``low``, beginning in the middle and rising."""
     return functools.partial(_sine, (1 + low) / 2, (1 - low) / 2)
 
 
-def _sine(middle: float, amplitude: float, part: float) -> float:
-    return middle * part + amplitude * (1 - math.cos(2 * math.pi * part)) / (2 * math.pi)
+def _sine(middle: float, amplitude: float, part: Floats) -> Floats:
+    return middle * part + amplitude * (1 - np.cos(2 * math.pi * part)) / (2 * math.pi)
 
 
-def square(duty: float, low: float) -> Callable[[float], float]:
+def square(duty: float, low: float) -> Integral:
     """Work at full intensity for ``duty`` of the period, at ``low`` for the rest."""
     return functools.partial(_along, (_Line(duty, 1, 1), _Line(1 - duty, low, low)))
 
 
-def ramp(levels: Sequence[float]) -> Callable[[float], float]:
+def ramp(levels: Sequence[float]) -> Integral:
     """Go from level to level in straight lines of equal duration, then jump back to the first."""
     width = 1 / (len(levels) - 1)
     return functools.partial(_along, tuple(_Line(width, *pair) for pair in itertools.pairwise(levels)))
 
 
-def steps(levels: Sequence[float]) -> Callable[[float], float]:
+def steps(levels: Sequence[float]) -> Integral:
     """Stay at each level for an equal part of the period."""
     return functools.partial(_along, tuple(_Line(1 / len(levels), level, level) for level in levels))

@@ -107,28 +107,45 @@ class Track:
 
         Microseconds.
         """
-        begin = max(time_us - self.begin_us, 0)
-        end = time_us + interval_us if self.until_us is None else min(time_us + interval_us, self.until_us)
-        active = end - self.begin_us > begin
-        exposure_us = self.wave.exposure_us(begin, end - self.begin_us) if active else 0.0
-        return self.first + self.movement.offset(begin), exposure_us
+        times_us = range(time_us, time_us + interval_us, interval_us)
+        return self.first + self.movement.offset(max(time_us - self.begin_us, 0)), float(
+            self._exposures_us(times_us)[0]
+        )
 
-    def runs(self, times_us: range) -> Iterator[tuple[slice, Pages, float]]:
+    def runs(self, times_us: range) -> Iterator[tuple[slice, list[int], float]]:
         """Tell :meth:`exposure` of sampling intervals in a row, those of equal exposure together.
 
         Args:
             times_us: When each of the intervals begins; the step is their length. Microseconds.
 
         Yields:
-            Which of them (a slice), the page on which the track begins in each, and the exposure. Microseconds.
+            Which of them (a slice), the page on which the track begins in each, or one that holds for all, and the
+            exposure. Microseconds.
         """
-        exposures = [self.exposure(each, times_us.step) for each in times_us]
-        origins = np.array([origin for origin, _ in exposures], np.uint64)
+        origins = [self.first]
+        if self.movement.kind != "none":
+            origins = [self.first + self.movement.offset(max(each - self.begin_us, 0)) for each in times_us]
+        if self._works_fully(times_us):
+            yield slice(len(times_us)), origins, float(times_us.step)
+            return
         begin = 0
-        for exposure_us, run in itertools.groupby(exposure_us for _, exposure_us in exposures):
+        for exposure_us, run in itertools.groupby(self._exposures_us(times_us).tolist()):
             end = begin + len(list(run))
-            yield slice(begin, end), origins[begin:end], exposure_us
+            yield slice(begin, end), origins[begin:end] if len(origins) > 1 else origins, exposure_us
             begin = end
+
+    def _works_fully(self, times_us: range) -> bool:
+        """Say whether it works at full intensity all the time."""
+        ended = self.until_us is not None and self.until_us < times_us[-1] + times_us.step
+        return self.wave.is_const and self.begin_us <= times_us[0] and not ended
+
+    def _exposures_us(self, times_us: range) -> Floats:
+        starts = np.array(times_us) - self.begin_us
+        ends = starts + times_us.step
+        if self.until_us is not None:
+            ends = np.minimum(ends, self.until_us - self.begin_us)
+        starts = np.maximum(starts, 0)
+        return self.wave.exposures_us(starts, np.maximum(starts, ends))
 
     def _miss(self, share: float | Callable[[Floats], Floats], exposure_us: float, interval_us: int) -> MISS:
         if self.rate is not None:
