@@ -36,9 +36,10 @@ _NR_PARTS: Final = 64
 _NR_CELLS: Final = 16 * _NR_PARTS
 """Parts of memory that are judged, each of them hot or not as a whole."""
 
-_CALLED_HOT: Final = 1 / 3
+_CALLED_HOT: Final = 1 / 4
 """From this part of the accesses on that a page shows which is hot all the time. A half would be just what a window
-shows that was half over when something moved: a matter of luck."""
+shows that was half over when something moved, and a third is next to the 0.3 s of work in a second that one of the
+workloads has: a matter of luck."""
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +62,7 @@ COLUMNS: Final = (
 REMARKS: Final = (
     "F1 (of precision and recall) in pages times seconds, after 10 s of 40: what was called hot against what was.",
     "window: by aggregation, whatever its length; second: aggregations added up by second.",
-    "Called hot: with a third or more of the accesses that a page shows on average which is hot all the time (200/s).",
+    "Called hot: with a quarter of the accesses, or more, that a page shows on average that is always hot (200/s).",
     "kernel: its policy at 5 ms / 100 ms, nothing tuned. shipped: without a budget. at 1 %: of one CPU, by estimate.",
 )
 
