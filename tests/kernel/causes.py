@@ -69,7 +69,7 @@ def causes(snapshots: Sequence[Snapshot], layout: Layout, stalls: Ranges, page_n
         errors = sorted(without(called, true) + without(true, called))
         wrong += total(errors)
         by_child += overlap(errors, _child(layout))
-        at_edge += overlap(errors, _edge(layout))
+        at_edge += overlap(errors, _edge(layout, true))
         after_move += total(errors) if layout.since_move_ns(each.start_ns) < 1_000_000_000 else 0
     if not kept:
         return Causes()
@@ -85,10 +85,10 @@ def _child(layout: Layout) -> Ranges:
     return [(layout.address + child[0], layout.address + child[1])] if child else []
 
 
-def _edge(layout: Layout) -> Ranges:
+def _edge(layout: Layout, true: Ranges) -> Ranges:
     """Return where a page that is drawn by chance is hot half to twice as often as one at the limit."""
-    if not layout.pattern.draws:
+    if not layout.pattern.draws or not true:
         return []
-    ((start, end),) = layout.pattern.hot(0)
-    size = end - start
-    return [(layout.address + start + size // _EDGE, layout.address + min(start + size * _EDGE, layout.pattern.size))]
+    ((start, end),) = true
+    size, most = end - start, layout.pattern.size
+    return [(start + size // _EDGE, start + min(size * _EDGE, most))]

@@ -42,9 +42,10 @@ _HEADER = (
 )
 
 _LEGEND = """\
-A region is hot from a quarter of the possible accesses on. ws err: size called hot against size that was hot (mean,
-p50, p75). cpu: of processes; kthr: of the kernel's thread. slower: time per page read against just before. 20%: p50
-and p75 of ws err, the bar of the kernel's own selftest. Why: measured, from half of what was wrong on."""
+A region is hot from a quarter of the possible accesses on. +-: standard error of F1, from second to second. ws err:
+size called hot against size that was hot (mean, p50, p75). cpu: of processes; kthr: of the kernel's thread. slower:
+time per page read against just before. 20%: p50 and p75 of ws err, the bar of the kernel's own selftest. Why:
+measured, from half of what was wrong on."""
 
 _PHYSICAL = "physical"
 """The first workload once more, as physical memory."""
@@ -79,7 +80,8 @@ def physical_layout(layout: Layout) -> Frames:
     each = np.unique(np.concatenate(frames)) * np.uint64(PAGE)
     first = np.flatnonzero(np.diff(each, prepend=np.uint64(0)) != PAGE)
     starts, ends = each[first].tolist(), (each[np.append(first[1:], len(each)) - 1] + np.uint64(PAGE)).tolist()
-    return Frames(layout.pid, layout.address, layout.begin_ns, layout.pattern, list(zip(starts, ends, strict=True)))
+    ranges = list(zip(starts, ends, strict=True))
+    return Frames(layout.pid, layout.address, layout.begin_ns, layout.pattern, ranges=ranges)
 
 
 def watchers(damo: str | None) -> list[Watcher]:
@@ -106,6 +108,7 @@ def _watch(name: str, watcher: Watcher, *, physical: bool, seconds: float) -> Ro
         begin_ns = time.time_ns()
         watched = watcher.watch(None if physical else load.layout.pid, seconds, attrs_of(load.layout.pattern))
         load.stop()
+    layout = replace(layout, chunks=load.chunks)
     during = (begin_ns + WARM_UP_S * SEC, begin_ns + int((WARM_UP_S + seconds) * SEC))
     costs = cost(load.chunks, (alone_ns, begin_ns)), cost(load.chunks, during)
     title = f"{name} ({_PHYSICAL})" if physical else name

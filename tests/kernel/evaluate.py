@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from damond.core import Snapshot
-from tests.kernel.patterns import HOT_SHARE, SEC, Pattern, Ranges
+from tests.kernel.patterns import HOT_SHARE, SEC, Pattern, Ranges, zipf_hot
 
 
 @dataclass(frozen=True)
@@ -16,16 +18,25 @@ class Layout:
         address: First address of its mapping.
         begin_ns: Begin of phase 0. Unix time.
         pattern: What it does.
+        chunks: What it has done: begin and end, time in which it read, and pages read. Unix time, ns.
     """
 
     pid: int
     address: int
     begin_ns: int
     pattern: Pattern
+    chunks: Sequence[tuple[int, int, int, int]] = ()
 
     def truth(self, start_ns: int, end_ns: int) -> Ranges:
-        """Return the ranges of addresses that were hot for at least a quarter of a window."""
+        """Return the ranges of addresses that were hot for at least a quarter of a window.
+
+        Where pages are drawn by chance, as many are hot as were drawn: a workload that is held up draws fewer than it
+        should.
+        """
         pattern = self.pattern
+        if pattern.draws and self.chunks:
+            in_sample = self._pages_read(start_ns, end_ns) * pattern.sample_ns / (end_ns - start_ns)
+            return [(self.address + a, self.address + b) for a, b in zipf_hot(pattern.size, in_sample)]
         first, last = pattern.phase(start_ns - self.begin_ns), pattern.phase(end_ns - self.begin_ns)
         ranges: Ranges = []
         for phase in range(first, last + 1):
@@ -34,6 +45,12 @@ class Layout:
             if end - begin >= HOT_SHARE * (end_ns - start_ns):
                 ranges += [(self.address + a, self.address + b) for a, b in pattern.hot(phase)]
         return union(ranges)
+
+    def _pages_read(self, start_ns: int, end_ns: int) -> float:
+        ends = [self.chunks[0][0], *(end for _, end, _, _ in self.chunks)]
+        read = np.cumsum([0, *(pages for *_, pages in self.chunks)])
+        before, after = np.interp([start_ns, end_ns], ends, read)
+        return float(after - before)
 
     def since_move_ns(self, time_ns: int) -> int:
         """Return how long ago the last move was; much where nothing moves."""

@@ -49,16 +49,15 @@ class Pattern:
         return since_ns // self.period_ns if self.period_ns else 0
 
 
-def zipf_hot(size: int, draws: int, every_ns: int, sample_ns: int = SAMPLE_NS) -> Ranges:
-    """Return the pages that at least a quarter of the samples finds accessed.
+def zipf_hot(size: int, in_sample: float) -> Ranges:
+    """Return the pages that at least a quarter of the samples finds accessed, when so many are drawn in a sample.
 
     Page k of n is drawn with probability 1 / (k * H(n)). With m draws in a sample it is missed with exp(-m / (k * H)).
     """
     pages = size // PAGE
     harmonic = sum(1 / rank for rank in range(1, pages + 1))
-    in_sample = draws * sample_ns / every_ns
-    last = in_sample / (harmonic * -math.log(1 - HOT_SHARE))
-    return [(0, min(int(last), pages) * PAGE)]
+    last = int(in_sample / (harmonic * -math.log(1 - HOT_SHARE)))
+    return [(0, min(last, pages) * PAGE)] if last else []
 
 
 _ZIPF_DRAWS: Final = 4000
@@ -82,14 +81,14 @@ COMPARED: Final = {
     **QUICK,
     "zipf_256": Pattern(
         256 * MIB,
-        lambda _: zipf_hot(256 * MIB, _ZIPF_DRAWS, _ZIPF_EVERY_NS),
+        lambda _: zipf_hot(256 * MIB, _ZIPF_DRAWS * SAMPLE_NS / _ZIPF_EVERY_NS),
         every_ns=_ZIPF_EVERY_NS,
         draws=_ZIPF_DRAWS,
     ),
     # The same, at an interval that a monitor by system calls can keep there.
     "zipf_256_at_20_ms": Pattern(
         256 * MIB,
-        lambda _: zipf_hot(256 * MIB, _ZIPF_DRAWS // 4, _ZIPF_EVERY_NS, 20 * MSEC),
+        lambda _: zipf_hot(256 * MIB, _ZIPF_DRAWS // 4 * 20 * MSEC / _ZIPF_EVERY_NS),
         every_ns=_ZIPF_EVERY_NS,
         draws=_ZIPF_DRAWS // 4,
         sample_ns=20 * MSEC,

@@ -1,10 +1,12 @@
 """The judge must be right before it judges: truth and scores of windows that are made up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from damond.core import Attrs, Snapshot, TargetSnapshot
-from tests.kernel.evaluate import Layout, score
+from tests.kernel.evaluate import Layout, score, total
 from tests.kernel.workload import MIB, PATTERNS, SEC
 
 BASE = 1 << 40
@@ -86,3 +88,15 @@ def test_windows_that_are_left_out() -> None:
     result = score(windows, MOVING, [(2 * SEC, int(2.05 * SEC))], warm_up=0, settle_s=1)
     assert (result.windows, result.left_out, result.f1) == (1, 3, 1.0)
     assert score(windows, MOVING, warm_up=3).windows == 1
+
+
+def test_truth_of_what_is_drawn_is_what_was_drawn() -> None:
+    """A workload that was held up has drawn fewer pages than it should: as many fewer are hot, in that window."""
+    asked = Layout(1, BASE, 0, PATTERNS["zipf_256"])
+    draws = 10_000 * SEC // asked.pattern.sample_ns
+    chunks = [(0, SEC, SEC, draws), (SEC, 2 * SEC, SEC, draws // 2), (2 * SEC, 3 * SEC, SEC, 0)]
+    drawn = replace(asked, chunks=chunks)
+    assert drawn.truth(0, SEC) == asked.truth(0, SEC)
+    whole, most, half = (total(drawn.truth(start, start + SEC)) for start in (0, SEC // 2, SEC))
+    assert (most, half) == (pytest.approx(whole * 0.75, rel=0.01), pytest.approx(whole / 2, rel=0.01))
+    assert drawn.truth(2 * SEC, 3 * SEC) == []
