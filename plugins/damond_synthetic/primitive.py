@@ -61,5 +61,8 @@ class Synthetic(Primitive):
         return attrs
 
     def check_accesses(self, ctx: Context) -> int:
-        """Count the accesses that the script has to the sampled pages, or blocks of pages, within this sample."""
+        """Count the accesses that the script has to the sampled pages, or blocks of pages, within this sample.
+
+        Counts are put in the place of the last sample's: what is written into those meanwhile is gone.
+        """
         return self._lookahead.count(ctx, self.time_us(ctx))

@@ -107,10 +107,8 @@ class Track:
 
         Microseconds.
         """
-        times_us = range(time_us, time_us + interval_us, interval_us)
-        return self.first + self.movement.offset(max(time_us - self.begin_us, 0)), float(
-            self._exposures_us(times_us)[0]
-        )
+        exposures_us = self._exposures_us(range(time_us, time_us + interval_us, interval_us))
+        return self.first + self.movement.offset(max(time_us - self.begin_us, 0)), float(exposures_us[0])
 
     def runs(self, times_us: range) -> Iterator[tuple[slice, list[int], float]]:
         """Tell :meth:`exposure` of sampling intervals in a row, those of equal exposure together.
