@@ -92,7 +92,7 @@ class Link:
 
 def wait_readable(fds: Sequence[int], timeout_s: float) -> list[int]:
     """Wait until one of the descriptors can be read. select, because poll and epoll round to whole milliseconds."""
-    return list(select.select(fds, (), (), max(0.0, timeout_s))[0])
+    return select.select(fds, (), (), timeout_s if timeout_s > 0 else 0.0)[0]
 
 
 def close_all(fds: Sequence[int]) -> None:

@@ -34,8 +34,7 @@ class LinkStop:
     def wait(self, timeout_s: float) -> bool:
         """Wait that long, or until a stop is requested: then return True. A request of a person ends the wait, too."""
         deadline_s = time.monotonic() + timeout_s
-        while not self.reason:
-            ready = wait_readable(self._fds, timeout_s)
+        while not self.reason and (ready := wait_readable(self._fds, timeout_s)):
             if self._fds[0] not in ready or self._listen():
                 break
             timeout_s = deadline_s - time.monotonic()

@@ -59,11 +59,11 @@ def status() -> dict[str, Facts]:
         return {row["name"]: row for row in client.status()["contexts"]}
 
 
-def wait(what: str, condition: Callable[[], Any]) -> Any:
+def wait(what: str, condition: Callable[[], Any], show: Callable[[], Any] = lambda: "") -> Any:
     deadline = time.monotonic() + LIMIT_S
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: {damond('status', '--json')}")
+            raise TimeoutError(f"{what}: {show()} {damond('status', '--json')}")
         time.sleep(0.2)
     return found
 
@@ -301,7 +301,7 @@ def record(pid: int) -> Facts:
         done = sh(*line, user="alice")
         return done if done["rc"] == 0 else None
 
-    report = json.loads(wait("a report on the record", reported)["out"])
+    report = json.loads(wait("a report on the record", reported, lambda: sh(*line, user="alice"))["out"])
     info = Path(RECORD).stat()
     with Client(RUNTIME) as client:
         told = client.status()["record"]
