@@ -45,7 +45,7 @@ _LEGEND = """\
 A region is hot from a quarter of the possible accesses on. +-: standard error of F1, from second to second. ws err:
 size called hot against size that was hot (mean, p50, p75). cpu: of processes; kthr: of the kernel's thread. slower:
 time per page read against just before. 20%: p50 and p75 of ws err, the bar of the kernel's own selftest. Why:
-measured, from half of what was wrong on."""
+measured, from half of what was wrong on. kdamond is what damond takes by itself (auto) where the kernel has DAMON."""
 
 _PHYSICAL = "physical"
 """The first workload once more, as physical memory."""
