@@ -42,7 +42,7 @@ _HEADER = (
 )
 
 _LEGEND = """\
-A region is hot from a quarter of the possible accesses on. +-: standard error of F1, from second to second. ws err:
+A region is hot from a quarter of the possible accesses on. +-: standard error of F1, where heat stays. ws err:
 size called hot against size that was hot (mean, p50, p75). cpu: of processes; kthr: of the kernel's thread. slower:
 time per page read against just before. 20%: p50 and p75 of ws err, the bar of the kernel's own selftest. Why:
 measured, from half of what was wrong on. kdamond is what damond takes by itself (auto) where the kernel has DAMON."""
@@ -108,7 +108,7 @@ def _watch(name: str, watcher: Watcher, *, physical: bool, seconds: float) -> Ro
         begin_ns = time.time_ns()
         watched = watcher.watch(None if physical else load.layout.pid, seconds, attrs_of(load.layout.pattern))
         load.stop()
-    layout = replace(layout, chunks=load.chunks)
+    layout = replace(layout, chunks=load.chunks, stalls=load.stalls)
     during = (begin_ns + WARM_UP_S * SEC, begin_ns + int((WARM_UP_S + seconds) * SEC))
     costs = cost(load.chunks, (alone_ns, begin_ns)), cost(load.chunks, during)
     title = f"{name} ({_PHYSICAL})" if physical else name

@@ -19,6 +19,7 @@ class Layout:
         begin_ns: Begin of phase 0. Unix time.
         pattern: What it does.
         chunks: What it has done: begin and end, time in which it read, and pages read. Unix time, ns.
+        stalls: When it did not get to run. Unix time, ns.
     """
 
     pid: int
@@ -26,12 +27,13 @@ class Layout:
     begin_ns: int
     pattern: Pattern
     chunks: Sequence[tuple[int, int, int, int]] = ()
+    stalls: Sequence[tuple[int, int]] = ()
 
     def truth(self, start_ns: int, end_ns: int) -> Ranges:
         """Return the ranges of addresses that were hot for at least a quarter of a window.
 
-        Where pages are drawn by chance, as many are hot as were drawn: a workload that is held up draws fewer than it
-        should.
+        Where pages are drawn by chance, what is hot follows from how many were drawn: a workload that is held up draws
+        fewer than it should.
         """
         pattern = self.pattern
         if pattern.draws and self.chunks:
@@ -47,10 +49,15 @@ class Layout:
         return union(ranges)
 
     def _pages_read(self, start_ns: int, end_ns: int) -> float:
-        ends = [self.chunks[0][0], *(end for _, end, _, _ in self.chunks)]
+        """Count the pages that were read in a window: evenly over a chunk, but for when it did not get to run."""
+        ends = [self._running_ns(each) for each in (self.chunks[0][0], *(end for _, end, _, _ in self.chunks))]
         read = np.cumsum([0, *(pages for *_, pages in self.chunks)])
-        before, after = np.interp([start_ns, end_ns], ends, read)
+        before, after = np.interp([self._running_ns(start_ns), self._running_ns(end_ns)], ends, read)
         return float(after - before)
+
+    def _running_ns(self, until_ns: int) -> int:
+        """Tell for how long it has got to run since it began."""
+        return until_ns - self.begin_ns - overlap([(self.begin_ns, until_ns)], list(self.stalls))
 
     def since_move_ns(self, time_ns: int) -> int:
         """Return how long ago the last move was; much where nothing moves."""

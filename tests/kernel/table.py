@@ -1,16 +1,17 @@
 """Rows of the comparison: what the numbers are, what they say, and how they are printed."""
 
-import itertools
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from damond.core import Snapshot
 from tests.kernel.causes import causes
 from tests.kernel.evaluate import Layout, counted, score, total
-from tests.kernel.patterns import SEC, Ranges
+from tests.kernel.patterns import Ranges
 from tests.kernel.watchers import Watched
 
 WORKING_SET_BAR: Final = 0.20
@@ -20,11 +21,14 @@ WORKING_SET_BAR: Final = 0.20
 NOISE: Final = 0.015
 """kdamond and the kernel's DAMON are one and the same; their F1 differed by up to 0.012 (ten workloads, one run)."""
 
+_SLOWER: Final = 0.40
+"""So did what they slowed the workload by, by up to 0.37 on all workloads but one."""
+
 _CHANCE: Final = 2
 """Standard errors that a difference may be by chance: of Zipf's heat the kernel's own F1 was .70 to .78 in ten runs."""
 
-_SLOWER: Final = 0.40
-"""So did what they slowed the workload by, by up to 0.37 on all workloads but one."""
+_PARTS: Final = 8
+"""Parts of a run, a second each, that are left out in turn to see what chance does."""
 
 _LATE: Final = 0.10
 _FEW: Final = 10
@@ -57,7 +61,7 @@ class Row:
         windows: Windows that count.
         late: Samples that began late; None if nobody knows.
         causes: What was found of why it is wrong where it is.
-        f1_error: Standard error of F1, by how it differed from second to second.
+        f1_error: Standard error of F1, by how it differed from part to part of the run.
     """
 
     workload: str
@@ -137,7 +141,7 @@ def make_row(
         span_s: How long it was watched.
     """
     result = score(watched.snapshots, layout, stalls, warm_up=0)
-    errors = [_error(layout, each) for each in counted(watched.snapshots, layout, stalls)]
+    errors = _errors(counted(watched.snapshots, layout, stalls), layout)
     samples = sum(each.max_nr_accesses for each in watched.snapshots)
     quartiles = statistics.quantiles(errors, n=4, method="inclusive") if len(errors) > 1 else [1.0] * 3
     return Row(
@@ -160,14 +164,19 @@ def make_row(
 
 
 def _f1_error(snapshots: Sequence[Snapshot], layout: Layout, stalls: Ranges) -> float:
-    seconds = itertools.groupby(counted(snapshots, layout, stalls), lambda each: each.start_ns // SEC)
-    found = [score(list(windows), layout, warm_up=0).f1 for _, windows in seconds]
-    return statistics.stdev(found) / math.sqrt(len(found)) if len(found) > 1 else 0.0
+    """Estimate the standard error of F1 (jackknife over parts of the run); 0 where heat moves: that is no chance."""
+    kept = counted(snapshots, layout, stalls)
+    if layout.pattern.period_ns or len(kept) < _PARTS:
+        return 0.0
+    parts = np.array_split(np.arange(len(kept)), _PARTS)
+    without = [score([kept[at] for at in np.delete(np.arange(len(kept)), part)], layout, warm_up=0) for part in parts]
+    return math.sqrt(_PARTS - 1) * statistics.pstdev(each.f1 for each in without)
 
 
-def _error(layout: Layout, snapshot: Snapshot) -> float:
-    true = total(layout.truth(snapshot.start_ns, snapshot.end_ns))
-    return abs(total(layout.called_hot(snapshot)) - true) / max(true, 1)
+def _errors(snapshots: Sequence[Snapshot], layout: Layout) -> list[float]:
+    """List the errors of the working set, of windows that have one."""
+    sizes = [(total(layout.called_hot(each)), total(layout.truth(each.start_ns, each.end_ns))) for each in snapshots]
+    return [abs(called - true) / true for called, true in sizes if true]
 
 
 def cost(chunks: Sequence[tuple[int, int, int, int]], span: tuple[int, int]) -> float:

@@ -1,12 +1,14 @@
 """The comparison must not rot: its arithmetic on made-up numbers, and all of its machinery once in a guest."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from damond.core import Snapshot
 from tests.kernel.causes import causes
 from tests.kernel.compare import SECONDS, attrs_of, compare, physical_layout, physical_watchers, watchers
 from tests.kernel.evaluate import Layout, overlap, total, without
@@ -60,13 +62,17 @@ def test_errors_of_the_working_set() -> None:
     assert (row.monitor_cpu, row.kernel_cpu, row.late) == (0.05, 0.025, 0.1)
 
 
-def test_error_of_f1_is_by_second() -> None:
-    """Windows of one second are one value: F1 of 1, 2/3 and 1 in three seconds has a standard error of 1/9."""
-    starts = [(second * SEC + tenth * SEC // 10, second) for second in (2, 3, 4) for tenth in range(9)]
-    found = [snapshot(start, [(0, 16 if second == 3 else 32)]) for start, second in starts]
-    row = make_row(("w", "x"), Watched(found, 0, 0), STEADY, [], (1.0, 1.0), 10)
-    assert row.f1_error == pytest.approx(1 / 9)
-    assert make_row(("w", "x"), Watched(found[:9], 0, 0), STEADY, [], (1.0, 1.0), 10).f1_error == 0
+def test_error_of_f1_is_of_chance() -> None:
+    """What differs from second to second is chance where heat stays; where it moves, to follow it late is none."""
+    found = [snapshot(2 * SEC + n * SEC // 10, [(0, 24 + 16 * (n // 10 % 2))]) for n in range(80)]
+
+    def error(windows: list[Snapshot], layout: Layout = STEADY) -> float:
+        return make_row(("w", "x"), Watched(windows, 0, 0), layout, [], (1.0, 1.0), 10).f1_error
+
+    low, high = 2 * 24 / (24 + 32), 2 * 32 / (40 + 32)
+    assert error(found) == pytest.approx((high - low) / 2 / math.sqrt(7), rel=0.05)
+    assert error([each for each in found if each.targets[0].size[0] == 24 * MIB]) == pytest.approx(0)
+    assert error(found[:7]) == error(found, Layout(1, BASE, 0, PATTERNS["moving_16_of_256"])) == 0
 
 
 def test_cost_is_a_median() -> None:

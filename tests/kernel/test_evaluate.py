@@ -100,3 +100,14 @@ def test_truth_of_what_is_drawn_is_what_was_drawn() -> None:
     whole, most, half = (total(drawn.truth(start, start + SEC)) for start in (0, SEC // 2, SEC))
     assert (most, half) == (pytest.approx(whole * 0.75, rel=0.01), pytest.approx(whole / 2, rel=0.01))
     assert drawn.truth(2 * SEC, 3 * SEC) == []
+
+
+def test_nothing_is_drawn_in_a_stall() -> None:
+    """A window next to a stall has what was drawn in it, though both lie in one chunk."""
+    asked = Layout(1, BASE, 0, PATTERNS["zipf_256"])
+    tenth = SEC // 10
+    draws = 10_000 * tenth // asked.pattern.sample_ns
+    chunks, stalls = [(0, tenth, tenth, draws), (tenth, 4 * tenth, tenth, draws)], [(2 * tenth, 4 * tenth)]
+    drawn = replace(asked, chunks=chunks, stalls=stalls)
+    assert drawn.truth(0, tenth) == drawn.truth(tenth, 2 * tenth) == asked.truth(0, tenth)
+    assert drawn.truth(3 * tenth, 4 * tenth) == []
