@@ -110,6 +110,8 @@ class Lookahead:
         counts = [target.regions.nr_accesses, *rows]
         for before, after in itertools.pairwise(counts):
             np.add(after, before, out=after)  # cumsum takes four times as long
+        for each in counts[1:-1]:
+            each.flags.writeable = False  # what comes next is known already: who writes into them is told so
         return _Foreseen(addrs, counts, rows.max(axis=1, initial=0).tolist(), nr_pages)
 
     def _look(self, target: Target, addrs: Sequence[Addrs]) -> tuple[Touched, Sequence[int]]:

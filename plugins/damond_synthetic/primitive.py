@@ -63,6 +63,7 @@ class Synthetic(Primitive):
     def check_accesses(self, ctx: Context) -> int:
         """Count the accesses that the script has to the sampled pages, or blocks of pages, within this sample.
 
-        Counts are put in the place of the last sample's: what is written into those meanwhile is gone.
+        Counts take the place of the last sample's, which can't be written to within an aggregation: what a callback
+        wants to change it replaces.
         """
         return self._lookahead.count(ctx, self.time_us(ctx))

@@ -182,13 +182,19 @@ def test_memory_of_any_size_takes_none() -> None:
     assert peaks[1] < 1.2 * peaks[0]
 
 
-def test_counters_are_changed_in_place() -> None:
-    """Counts add to what is there and keep the type of the column."""
+def test_counts_add_to_what_is_there() -> None:
+    """Counts keep the type of the column; within an aggregation they can be replaced, and not be written to."""
     primitive, ctx = make(Attrs(min_nr_regions=3), size=3 * PAGE, tracks=({"probability": 1.0},))
     ctx.targets[0].regions.nr_accesses[:] = [1, 2, 3]
     assert sample(primitive, ctx) == 4
     assert ctx.targets[0].regions.nr_accesses.tolist() == [2, 3, 4]
-    assert ctx.targets[0].regions.nr_accesses.dtype == np.uint32
+    regions = ctx.targets[0].regions
+    assert regions.nr_accesses.dtype == np.uint32
+    with pytest.raises(ValueError, match="read-only"):
+        regions.nr_accesses[:] = 10
+    regions.nr_accesses = np.array([10, 20, 30], np.uint32)
+    assert sample(primitive, ctx) == 31
+    assert regions.nr_accesses.tolist() == [11, 21, 31]
 
 
 def test_a_block_is_accessed_if_any_page_of_it_is() -> None:
