@@ -11,7 +11,7 @@ ASK_EVERY_S: Final = 2.0
 """Least time between two looks at the states of all contexts: events tell most of it earlier. Seconds."""
 
 _PER_CONTEXT_S: Final = 0.02
-"""What each context adds to it: an answer about 50 takes 20 ms of the supervisor's time, of which it may take 2 %."""
+"""At least so much for each context: an answer about 50 takes 20 ms of the supervisor, who may spend 2 % of time so."""
 
 _TIMEOUT_S: Final = 2.0
 
