@@ -52,6 +52,7 @@ class Witness:
     def __init__(self, run: Path, *contexts: str) -> None:
         self.seen: list[Seen] = []
         self._subscriber = subscribe(*contexts, kinds=("snapshot", "event"), runtime_dir=run).open()
+        assert self._subscriber.wait_connected(LIMIT_S)
         self._ending = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()

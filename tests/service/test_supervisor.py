@@ -51,6 +51,13 @@ def spec(name: str, **changes: Any) -> ContextSpec:
     return ContextSpec(**{"name": name, "primitive": "synthetic", "seed": 1, **changes})
 
 
+def connected(supervisor: EmbeddedSupervisor, names: list[str], kinds: tuple[str, ...]) -> Subscriber:
+    """A subscriber that misses nothing of what is done from now on."""
+    subscriber = Subscriber(supervisor.endpoints.stream, names, kinds)
+    assert subscriber.wait_connected(LIMIT_S)
+    return subscriber
+
+
 def receive_until(subscriber: Subscriber, wanted: Callable[[wire.Message], bool]) -> list[wire.Message]:
     """Messages up to the first wanted one; fails when none comes in time."""
     seen: list[wire.Message] = []
@@ -81,7 +88,7 @@ def wait_sampled(pid: int) -> None:
 
 def test_life_of_a_context(supervisor: EmbeddedSupervisor) -> None:
     """From starting to stopped: snapshots from 0 without a gap, a summary, and the unfinished one as partial."""
-    with Subscriber(supervisor.endpoints.stream, ["life"], KINDS) as subscriber:
+    with connected(supervisor, ["life"], KINDS) as subscriber:
         supervisor.start([spec("life")])
         assert supervisor.nr_running == 1
         seen = receive_until(
@@ -113,7 +120,7 @@ def test_stop_is_quick_and_delivers_partial(supervisor: EmbeddedSupervisor) -> N
     attrs = {"sample_interval": 20_000, "aggr_interval": 60_000_000}
     names = [f"part{number}" for number in range(5)]
     took_s = []
-    with Subscriber(supervisor.endpoints.stream, names, KINDS) as subscriber:
+    with connected(supervisor, names, KINDS) as subscriber:
         supervisor.start([spec(name, attrs=attrs) for name in names])
         pids = {name: describe(supervisor, name)["pid"] for name in names}
         for name in names:
@@ -131,7 +138,7 @@ def test_stop_is_quick_and_delivers_partial(supervisor: EmbeddedSupervisor) -> N
 
 def test_killed_worker(supervisor: EmbeddedSupervisor) -> None:
     """Kill -9 of one worker is told on the stream and in status; the other loses nothing."""
-    with Subscriber(supervisor.endpoints.stream, [], KINDS) as subscriber:
+    with connected(supervisor, [], KINDS) as subscriber:
         supervisor.start([spec("dies"), spec("lives")])
         receive_until(subscriber, lambda m: isinstance(m, Snapshot) and m.context == "dies")
         os.kill(describe(supervisor, "dies")["pid"], signal.SIGKILL)
@@ -263,7 +270,7 @@ def plugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedSuperv
 )
 def test_bad_plugin(plugged: EmbeddedSupervisor, cls: str, reason: str, exit_: str) -> None:
     """A plugin that raises or exits takes its own context down, and status says how."""
-    with Subscriber(plugged.endpoints.stream, [cls], ("event",)) as subscriber:
+    with connected(plugged, [cls], ("event",)) as subscriber:
         with contextlib.suppress(DamondError):  # it may be dead before start() has returned: then that says so too
             plugged.start([spec(cls, primitive=f"misbehaving:{cls}")])
         seen = receive_until(subscriber, is_event("failed"))
@@ -294,7 +301,7 @@ def test_hanging_plugin(plugged: EmbeddedSupervisor) -> None:
 def test_callback_stops(plugged: EmbeddedSupervisor) -> None:
     """A callback that returns true ends the monitoring in the worker."""
     callbacks = {"after_sampling": "misbehaving:stop_at_third"}
-    with Subscriber(plugged.endpoints.stream, ["cb"], ("event",)) as subscriber:
+    with connected(plugged, ["cb"], ("event",)) as subscriber:
         plugged.start([spec("cb", primitive="misbehaving:Base", callbacks=callbacks, private={"calls": 0})])
         seen = receive_until(subscriber, is_event("stopped"))
     last = seen[-1]
