@@ -108,7 +108,7 @@ class Track:
         Microseconds.
         """
         exposures_us = self._exposures_us(range(time_us, time_us + interval_us, interval_us))
-        return self.first + self.movement.offset(max(time_us - self.begin_us, 0)), float(exposures_us[0])
+        return self._origin(time_us), float(exposures_us[0])
 
     def runs(self, times_us: range) -> Iterator[tuple[slice, list[int], float]]:
         """Tell :meth:`exposure` of sampling intervals in a row, those of equal exposure together.
@@ -122,7 +122,7 @@ class Track:
         """
         origins = [self.first]
         if self.movement.kind != "none":
-            origins = [self.first + self.movement.offset(max(each - self.begin_us, 0)) for each in times_us]
+            origins = [self._origin(each) for each in times_us]
         if self._works_fully(times_us):
             yield slice(len(times_us)), origins, float(times_us.step)
             return
@@ -131,6 +131,9 @@ class Track:
             end = begin + len(list(run))
             yield slice(begin, end), origins[begin:end] if len(origins) > 1 else origins, exposure_us
             begin = end
+
+    def _origin(self, time_us: int) -> int:
+        return self.first + self.movement.offset(max(time_us - self.begin_us, 0))
 
     def _works_fully(self, times_us: range) -> bool:
         """Say whether it works at full intensity all the time."""
