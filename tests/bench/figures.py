@@ -117,10 +117,11 @@ def one_context(span_s: float = 10.0) -> Iterator[tuple[str, float, str]]:
     )
 
 
-def fifty_contexts(settle_s: float = 3.0, span_s: float = 10.0) -> Iterator[tuple[str, float, str]]:
+def fifty_contexts(settle_s: float = 3.0, span_s: float = 10.0, spans: int = 3) -> Iterator[tuple[str, float, str]]:
     """Measure loss and latency at three subscribers of 50 contexts, and what a worker's memory adds.
 
-    Subscribers read from the start on. Latency is told apart for the time in which 50 workers have just begun.
+    Subscribers read from the start on. Latency is told apart for the time in which 50 workers have just begun; after
+    that it is the median of spans in a row: one halt of the whole machine for a tenth of a second makes 1 % late.
     """
     specs = [fixed(f"c{number}", 100) for number in range(50)]
     with EmbeddedSupervisor() as supervisor, ThreadPoolExecutor() as pool:
@@ -131,19 +132,25 @@ def fifty_contexts(settle_s: float = 3.0, span_s: float = 10.0) -> Iterator[tupl
             first = _pss(supervisor)
             supervisor.start(specs[1:])
             started_ns = time.time_ns()
-            ending.wait(settle_s + span_s)
+            ending.wait(settle_s + spans * span_s)
             extra = (_pss(supervisor) - first) / (len(specs) - 1)
         finally:
             ending.set()
     rows = np.concatenate([each.result()[0] for each in reading])
     missed = sum(each.result()[1] for each in reading)
     since_s, late_ms = (rows[:, 0] - started_ns) / 1e9, rows[:, 1] / 1e6
-    settled = (since_s >= settle_s) & (since_s < settle_s + span_s)
     yield f"{len(rows)} snapshots of 50 contexts at 3 subscribers: lost", missed, "snapshots, 0"
-    p99 = _p99(late_ms[settled])
-    yield f"  p99 from the end of the aggregation to the subscriber, {settled.sum()}", p99, "ms, at most 10"
-    yield f"  the same in the first {settle_s:g} s", _p99(late_ms[(since_s >= 0) & (since_s < settle_s)]), "ms"
+    settled = [_p99(late_ms[_within(since_s, settle_s + number * span_s, span_s)]) for number in range(spans)]
+    yield "  p99 from the end of the aggregation to the subscriber", statistics.median(settled), "ms, at most 10"
+    yield f"  the greatest in {spans} spans of {span_s:g} s", max(settled), "ms"
+    yield f"  the same in the first {settle_s:g} s", _p99(late_ms[_within(since_s, 0, settle_s)]), "ms"
     yield "  proportional memory per further worker", extra / (1 << 20), "MiB, at most 20 MB"
+
+
+def _within(
+    times_s: "np.ndarray[Any, np.dtype[np.float64]]", begin_s: float, span_s: float
+) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+    return (times_s >= begin_s) & (times_s < begin_s + span_s)
 
 
 def _p99(values: "np.ndarray[Any, np.dtype[np.float64]]") -> float:
