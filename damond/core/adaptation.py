@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damond.core.attrs import Attrs
-from damond.core.regions import MIN_REGION_SZ, AddrRange, Addrs, Counts, Region, Regions, align_down, align_up
+from damond.core.regions import (
+    MIN_REGION_SZ,
+    MISSED_ALL,
+    AddrRange,
+    Addrs,
+    Counts,
+    Region,
+    Regions,
+    align_down,
+    align_up,
+)
 from damond.core.target import Target
 from damond.errors import InvalidRegionError
 
@@ -95,13 +105,13 @@ def age(regions: Regions, threshold: int | NDArray[np.float64], nr_samples: int)
         regions: Changed in place.
         threshold: Accesses that two aggregations may differ by: one for all regions, or one for each.
         nr_samples: Samples of this aggregation: they add to those behind an age that goes on, and are all that is
-            behind one that starts again.
+            behind one that starts again. Those that missed a region are none of its.
     """
     now, last = regions.nr_accesses, regions.last_nr_accesses
     changed = np.abs(now.astype(np.int64) - last) > threshold
     changed |= (now == 0) != (last == 0)
     regions.age = np.where(changed, 0, regions.age + np.uint32(1)).astype(np.uint32)
-    behind = np.where(changed, 0, regions.nr_samples.astype(np.int64)) + nr_samples
+    behind = np.where(changed, 0, regions.nr_samples.astype(np.int64)) + np.maximum(nr_samples - regions.nr_missed, 0)
     regions.nr_samples = np.minimum(behind, _UINT_MAX).astype(np.uint32)
 
 
@@ -191,6 +201,7 @@ def cut(regions: Regions, index: NDArray[np.intp], at: Addrs) -> None:
         np.insert(regions.age, index, regions.age[index]),
         np.insert(regions.sampling_addr, index, regions.sampling_addr[index]),
         behind,
+        np.insert(regions.nr_missed, index, regions.nr_missed[index]),
     )
 
 
@@ -320,12 +331,12 @@ def set_ranges(regions: Regions, ranges: Sequence[AddrRange], min_region_sz: int
 def _fit(inside: list[Region], wanted: Region) -> list[Region]:
     """Make the regions that meet one range cover exactly that range."""
     if not inside:
-        return [wanted]
+        return [replace(wanted, nr_missed=MISSED_ALL)]
     rows: list[Region] = []
     for row in inside:
         start = row.start if rows else wanted.start
         if rows and rows[-1].end < start:
-            rows.append(Region(rows[-1].end, start))
+            rows.append(Region(rows[-1].end, start, nr_missed=MISSED_ALL))
         rows.append(_resized(row, start, row.end))
     rows[-1] = _resized(rows[-1], rows[-1].start, wanted.end)
     return rows
@@ -334,5 +345,7 @@ def _fit(inside: list[Region], wanted: Region) -> list[Region]:
 def _resized(row: Region, start: int, end: int) -> Region:
     """Give a region other bounds: what is left of its samples is its share; nothing, if there is memory new to it."""
     grown = start < row.start or end > row.end
-    left = 0 if grown else row.nr_samples * (end - start) // (row.end - row.start)
+    if grown:
+        return replace(row, start=start, end=end, nr_samples=0, nr_missed=MISSED_ALL)
+    left = row.nr_samples * (end - start) // (row.end - row.start)
     return replace(row, start=start, end=end, nr_samples=left)

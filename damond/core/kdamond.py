@@ -1,5 +1,6 @@
 """The monitoring loop (``kdamond_fn``)."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -19,7 +20,10 @@ from damond.core.snapshot import Snapshot
 from damond.core.surroundings import Clock, Sink, StopSource
 from damond.core.target import Target
 from damond.core.tuning import IntervalsGoal
+from damond.errors import InvalidAttrsError
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
+
+_log = logging.getLogger(__name__)
 
 _NSEC_PER_SEC: Final = 1_000_000_000
 
@@ -69,6 +73,7 @@ class Kdamond:
         self.paused = False
         self._pacer = Pacer(ctx, primitive)
         self._calls: list[Callable[[], None]] = []
+        self._leaving: list[Target] = []
         self._deadline_ns = 0
         self._counting = Counting(ctx, primitive, clock)
 
@@ -117,9 +122,8 @@ class Kdamond:
             if self._rests():
                 continue
             primitive.prepare_access_checks(ctx)
-            if self._wait():
-                self.end_reason = "requested"
-                break
+            if not self._sleep():
+                continue
             max_nr_accesses = primitive.check_accesses(ctx)
             ctx.passed_samples += 1
             ctx.window_samples += 1
@@ -129,19 +133,28 @@ class Kdamond:
                 self._pacer.start_clock(*self._readings())
             if ctx.window_samples >= ctx.attrs.samples_per_aggr:
                 self._aggregate(max_nr_accesses)
-            elif self._pacer.sampled() or (ctx.budget and self._pacer.is_overrun(*self._readings())):
+            elif self._pacer.sampled() or self._is_overrun():
                 self._pace(ctx.nr_regions)
             if ctx.passed_samples >= self._update_at:
                 primitive.update(ctx)
                 self._plan_update()
+                if not ctx.window_samples:  # what is new is so from the beginning
+                    self._forget_missed()
+
+    def _is_overrun(self) -> bool:
+        return self.ctx.budget is not None and self._pacer.is_overrun(*self._readings())
 
     def _plan_update(self) -> None:
         """Refresh what holds until the next update: its time, and the greatest size of a region."""
+        self._limit_sizes()
+        self._update_at = self.ctx.passed_samples + self.ctx.attrs.samples_per_update
+
+    def _limit_sizes(self) -> None:
+        """Refresh the greatest size of a region."""
         ctx = self.ctx
         self._sz_limit = ctx.region_sz_limit()
         if ctx.strict_min_nr_regions and not self._primitive.owns_regions:
             self._sz_limit = apply_min_nr_regions(ctx.targets, ctx.attrs.min_nr_regions, ctx.min_region_sz)
-        self._update_at = ctx.passed_samples + ctx.attrs.samples_per_update
 
     def _collect_loop(self) -> None:
         """Deliver what somebody else, who adapts the regions too, has aggregated."""
@@ -152,7 +165,8 @@ class Kdamond:
                 continue
             if self._stop.wait(min(ctx.attrs.aggr_interval / 2 / USEC_PER_SEC, _LOOK_S)):
                 self.end_reason = "requested"
-                break
+                if not self._primitive.collects_at_once:
+                    break
             before, nr_windows = ctx.attrs, 0
             for window in self._primitive.collect(ctx):
                 ctx.passed_samples += window.max_nr_accesses
@@ -190,7 +204,7 @@ class Kdamond:
         except BaseException:
             self._pacer.ask(asked)
             raise
-        self._plan_update()
+        self._limit_sizes()
         self._sink.tuned(self.ctx, old)
 
     def aim(self, goal: IntervalsGoal | None) -> None:
@@ -219,9 +233,12 @@ class Kdamond:
         self._paced = attrs
         for target in ctx.targets:
             adaptation.convert_results(target.regions, old, new)
-        ctx.window_samples = ctx.window_samples * new.samples_per_aggr // old.samples_per_aggr
+        samples = ctx.window_samples
+        ctx.window_samples = samples * new.samples_per_aggr // old.samples_per_aggr
+        for target in ctx.targets:
+            target.regions.miss(ctx.window_samples - samples)
         left = max(0, self._update_at - ctx.passed_samples) * old.sample_interval // new.sample_interval
-        self._update_at = ctx.passed_samples + max(1, left)
+        self._update_at = ctx.passed_samples + min(max(1, left), new.samples_per_update)
         ctx.attrs = new
 
     def _pace(self, nr_regions: int) -> None:
@@ -231,6 +248,12 @@ class Kdamond:
             nr_regions: Regions that were looked at in the samples since the last time.
         """
         self._pacer.settle(*self._readings(), nr_regions)
+        try:
+            self._follow_pace()
+        except InvalidAttrsError as error:  # a process that ends this very moment is enough for the kernel's DAMON
+            _log.info("%s: the pace stays for now: %s", self.ctx.name, error)
+
+    def _follow_pace(self) -> None:
         if self._primitive.tunes_intervals:
             goal = self._pacer.bounded_goal(self._aimed)
             if goal != self._aimed:
@@ -259,15 +282,39 @@ class Kdamond:
         Raises:
             DamondError: The primitive can't change its targets.
         """
-        before = list(self.ctx.targets)
+        ctx, before = self.ctx, list(self.ctx.targets)
         kept = {target.id: target for target in before}
-        self.ctx.targets[:] = [kept.get(target.id, target) for target in targets]
+        wanted = [kept.get(target.id, target) for target in targets]
+        ctx.targets[:] = wanted + self._ended_uncounted(wanted)
         try:
-            self._primitive.retarget(self.ctx)
+            self._primitive.retarget(ctx)
         except BaseException:
-            self.ctx.targets[:] = before
+            ctx.targets[:] = before
             raise
-        self._plan_update()
+        self._leaving = [target for target in ctx.targets if target not in wanted]
+        if ctx.window_samples:
+            for target in ctx.targets:
+                if target.id not in kept:
+                    target.regions.miss_all()
+        if len(self._leaving) == len(ctx.targets):
+            self._deliver_unfinished()
+            self._counting.begin()
+            self._let_leave()
+        self._limit_sizes()
+
+    def _ended_uncounted(self, wanted: Sequence[Target]) -> list[Target]:
+        """List targets that have ended by themselves, and whose last counts are still to be delivered."""
+        if not (self.ctx.window_samples and self._tells_validity) or self._primitive.owns_regions:
+            return []
+        gone = [target for target in self.ctx.targets if target not in wanted and len(target.regions)]
+        return [target for target in gone if not self._primitive.target_valid(target)]
+
+    def _let_leave(self) -> None:
+        """Let go of targets that have ended: their last counts have been delivered."""
+        if self._leaving:
+            leaving, self._leaving = self._leaving, []
+            self.ctx.targets[:] = [target for target in self.ctx.targets if target not in leaving]
+            self._primitive.retarget(self.ctx)
 
     def pause(self, *, paused: bool) -> None:
         """Stop sampling until it is resumed; what was counted so far is delivered. Use it through :meth:`call`.
@@ -280,7 +327,7 @@ class Kdamond:
         self._primitive.pause(self.ctx, paused=paused)
         if paused:
             self._deliver_unfinished()
-            self._reset()
+            self._count_anew()
         self.paused = paused
         self._counting.begin()
 
@@ -309,10 +356,11 @@ class Kdamond:
             return True
         return False
 
-    def _wait(self) -> bool:
-        """Wait for the end of the sample; one with less than half its interval left is late, and gets that half.
+    def _sleep(self) -> bool:
+        """Sleep until the end of the sample; say whether it is one: not where a stop or another request cut it short.
 
-        A whole one would double the interval of a machine that misses it by little: 2.6 ms of work in 5 ms.
+        One with less than half its interval left is late, and gets that half. A whole one would double the interval of
+        a machine that misses it by little: 2.6 ms of work in 5 ms.
         """
         sample_ns = self.ctx.attrs.sample_interval * NSEC_PER_USEC
         now_ns = self._clock.monotonic_ns()
@@ -320,7 +368,13 @@ class Kdamond:
         if self._deadline_ns - now_ns < sample_ns // 2:
             self._counting.overruns += 1
             self._deadline_ns = now_ns + sample_ns // 2
-        return self._stop.wait((self._deadline_ns - now_ns) / _NSEC_PER_SEC)
+        if self._stop.wait((self._deadline_ns - now_ns) / _NSEC_PER_SEC):
+            self.end_reason = "requested"
+            return False
+        if self._calls and (now_ns := self._clock.monotonic_ns()) < self._deadline_ns:
+            self._deadline_ns = now_ns
+            return False
+        return True
 
     def _aggregate(self, max_nr_accesses: int) -> None:
         ctx, nr_regions = self.ctx, self.ctx.nr_regions
@@ -334,13 +388,24 @@ class Kdamond:
         self._reset()
         self._policy.split(ctx)
         self._primitive.reset_aggregated(ctx)
+        self._let_leave()
         self._pace(nr_regions)
 
     def _reset(self) -> None:
         """Begin to count anew (kdamond_reset_aggregated)."""
         for target in self.ctx.targets:
-            regions = target.regions
-            regions.last_nr_accesses, regions.nr_accesses = regions.nr_accesses, np.zeros_like(regions.nr_accesses)
+            target.regions.last_nr_accesses = target.regions.nr_accesses
+        self._count_anew()
+
+    def _count_anew(self) -> None:
+        """Forget what was counted; what the last whole aggregation has found stays what the next is compared with."""
+        for target in self.ctx.targets:
+            target.regions.nr_accesses = np.zeros_like(target.regions.nr_accesses)
+        self._forget_missed()
+
+    def _forget_missed(self) -> None:
+        for target in self.ctx.targets:
+            target.regions.miss_none()
 
     def _deliver_unfinished(self) -> None:
         """Deliver what the unfinished aggregation has counted, without a merge that would average it away."""

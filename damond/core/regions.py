@@ -14,6 +14,9 @@ from damond.units import PAGE_SIZE
 MIN_REGION_SZ: Final = PAGE_SIZE
 """The least size of a region, and the alignment of all (DAMON_MIN_REGION). Bytes."""
 
+MISSED_ALL: Final = 2**30
+"""Samples that an aggregation never has: so many are missed by what has come in the course of it."""
+
 _AHEAD: Final = 2**15
 """Sampling addresses that are chosen at once for passes to come: 256 KiB."""
 
@@ -60,6 +63,7 @@ class Region:
         last_nr_accesses: ``nr_accesses`` of the aggregation before.
         sampling_addr: The address that the next access check looks at.
         nr_samples: How many samples stand behind ``nr_accesses`` and ``age``; see :class:`Regions`.
+        nr_missed: How many samples of this aggregation did not look at the region; see :class:`Regions`.
     """
 
     start: int
@@ -69,6 +73,7 @@ class Region:
     last_nr_accesses: int = 0
     sampling_addr: int = 0
     nr_samples: int = 0
+    nr_missed: int = 0
 
     @property
     def ar(self) -> AddrRange:
@@ -104,6 +109,8 @@ class Regions:
             ages begin anew they are those of one aggregation; a merged region has as many as if all of it had been
             looked at as seldom as its least looked-at part (of equal parts: the sum); pieces share them by size;
             memory that is new to a region makes them 0. So they may be too few, and never too many.
+        nr_missed: int32, samples of this aggregation that did not look at the region: it was not there yet, or its page
+            can't be marked. Below 0 where the samples of an aggregation have become fewer.
     """
 
     COLUMNS: ClassVar[tuple[str, ...]] = (
@@ -111,6 +118,7 @@ class Regions:
         "end",
         "last_nr_accesses",
         "nr_accesses",
+        "nr_missed",
         "nr_samples",
         "sampling_addr",
         "start",
@@ -124,6 +132,7 @@ class Regions:
     last_nr_accesses: Counts
     age: Counts
     nr_samples: Counts
+    nr_missed: NDArray[np.int32]
 
     def __init__(self, regions: Iterable[AddrRange | Region | tuple[int, int]] = ()) -> None:
         """Take ranges in address order; counters start at zero unless whole :class:`Region` values are given.
@@ -154,10 +163,11 @@ class Regions:
         age: Counts | list[int],
         sampling_addr: Addrs | list[int] | None = None,
         nr_samples: Counts | list[int] | None = None,
+        nr_missed: NDArray[np.int32] | list[int] | None = None,
     ) -> None:
         """Replace all columns at once; the caller keeps them sorted, disjoint and of equal length.
 
-        Without ``nr_samples`` nothing is known to stand behind the numbers.
+        Without ``nr_samples`` nothing is known to stand behind the numbers; without ``nr_missed`` each sample looked.
         """
         self.start = np.asarray(start, np.uint64)
         self.end = np.asarray(end, np.uint64)
@@ -168,6 +178,7 @@ class Regions:
         self.nr_samples = (
             np.zeros(len(self.start), np.uint32) if nr_samples is None else np.asarray(nr_samples, np.uint32)
         )
+        self.nr_missed = np.zeros(len(self.start), np.int32) if nr_missed is None else np.asarray(nr_missed, np.int32)
         self._ahead: list[Addrs] = []
 
     def assign_rows(self, rows: Sequence[Region]) -> None:
@@ -180,6 +191,7 @@ class Regions:
             [r.age for r in rows],
             [r.sampling_addr for r in rows],
             [r.nr_samples for r in rows],
+            [r.nr_missed for r in rows],
         )
 
     def __len__(self) -> int:
@@ -194,6 +206,7 @@ class Regions:
             int(self.last_nr_accesses[index]),
             int(self.sampling_addr[index]),
             int(self.nr_samples[index]),
+            int(self.nr_missed[index]),
         )
 
     def __iter__(self) -> Iterator[Region]:
@@ -234,8 +247,21 @@ class Regions:
             self.age.copy(),
             self.sampling_addr.copy(),
             self.nr_samples.copy(),
+            self.nr_missed.copy(),
         )
         return new
+
+    def miss(self, nr_samples: int | NDArray[np.bool_]) -> None:
+        """Take note of samples of this aggregation that did not look: so many, or one in some of the regions."""
+        self.nr_missed += nr_samples
+
+    def miss_all(self) -> None:
+        """Take note that these regions are new, and this aggregation is not: nothing of it stands behind them."""
+        self.nr_missed[:] = MISSED_ALL
+
+    def miss_none(self) -> None:
+        """Begin to count for another aggregation."""
+        self.nr_missed = np.zeros(len(self.start), np.int32)
 
     def pick_sampling_addrs(self, rng: np.random.Generator, nr_passes: int = 1) -> Addrs:
         """Choose one address in each region, evenly over the whole region, and keep it as ``sampling_addr``.

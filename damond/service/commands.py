@@ -40,10 +40,17 @@ class Commands:
         self._kdamond.allow(Budget(**message["bounds"]))
 
     def _tune(self, message: dict[str, Any]) -> None:
+        kdamond, before = self._kdamond, self._kdamond.ctx.intervals_goal
+        attrs = self._primitive.attrs({**asdict(kdamond.asked), **message["attrs"]})
         if "goal" in message:
             goal = message["goal"]
-            self._kdamond.aim(None if goal is None else IntervalsGoal(**goal))
-        self._kdamond.tune(self._primitive.attrs({**asdict(self._kdamond.asked), **message["attrs"]}))
+            kdamond.aim(None if goal is None else IntervalsGoal(**goal))
+        try:
+            kdamond.tune(attrs)
+        except DamondError:
+            if kdamond.ctx.intervals_goal != before:
+                kdamond.aim(before)
+            raise
 
     def _targets(self, message: dict[str, Any]) -> None:
         ctx, by_process, added = self._kdamond.ctx, self._primitive.process_targets, message["added"]

@@ -17,6 +17,7 @@ from damond.service.managed import ManagedContext
 from damond.service.processes import Processes
 from damond.service.selector import Selector, find
 from damond.service.spec import ContextSpec, TargetSpec
+from damond.service.targets import SELECTED
 
 _log = logging.getLogger(__name__)
 
@@ -69,18 +70,20 @@ async def follow(contexts: Iterable[ManagedContext], processes: Processes, ours:
         WorkerFailedError: The launcher does not answer.
     """
     running = [each for each in contexts if each.state == "running" and not each.paused and each.spec.follows]
+    running = [each for each in running if each.following is None or each.following.done()]
     if not running:
         return
     rows = await _scan(processes, [each.spec for each in running])
     for each in running:
         ids = choose(each.spec, rows, each.roots, each.target_ids, ours)
         if set(ids) != set(each.target_ids) and each.state == "running":
-            await _retarget(each, ids)
+            # A worker does it between two samples, which may be ten seconds apart: the others do not wait for it.
+            each.following = asyncio.create_task(_retarget(each, ids))
 
 
 async def _retarget(context: ManagedContext, ids: list[int]) -> None:
     try:
-        await context.retarget(ids, "selected", found=True)
+        await context.retarget(ids, SELECTED, found=True)
     except UsageError as error:
         _log.warning("%s: targets stay as they are: %s", context.spec.name, error)
         context.target_ids = ids  # said once: the primitive would say the same again

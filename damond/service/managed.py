@@ -47,6 +47,7 @@ class ManagedContext:
         handle: The worker of the moment, or the last one.
         target_ids: What it was told to watch.
         watched: What of that its worker watches now; targets end by themselves, or can't be watched.
+        following: Brings the targets up to date, if that has been begun.
         roots: Targets that were given, not found: they stay while they live.
         command: The program that was started for it, or None.
         started: Facts from the last ``started``: primitive, granularity, attributes.
@@ -78,6 +79,7 @@ class ManagedContext:
         self.settled = asyncio.Event()
         self.target_ids = [each.id for each in spec.targets]
         self.watched: list[int] = []
+        self.following: asyncio.Task[None] | None = None
         self.command: Program | None = None
         self.roots: list[int] = []
         self.backoff = Backoff()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from damond.service.link import Link, LinkClosedError, wait_readable
+from damond.service.targets import SELECTED
 
 
 class LinkStop:
@@ -32,7 +33,10 @@ class LinkStop:
         self.reason = self.reason or "terminated"
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait that long, or until a stop is requested: then return True. A request of a person ends the wait, too."""
+        """Wait that long, or until a stop is requested: then return True.
+
+        A request of a person ends the wait, too; what the service asks for by itself can wait for the sample's end.
+        """
         deadline_s = time.monotonic() + timeout_s
         while not self.reason and (ready := wait_readable(self._fds, timeout_s)):
             if self._fds[0] not in ready or self._listen():
@@ -51,4 +55,4 @@ class LinkStop:
             self.reason = "requested"
         elif self.on_request is not None:
             self.on_request(message)
-        return bool(message["kind"] != "budget")
+        return bool(message["kind"] != "budget" and message.get("reason") != SELECTED)

@@ -32,6 +32,7 @@ from damond.service.runtime_dir import RuntimeDir
 from damond.service.shares import Sharing
 from damond.service.spec import ContextSpec, TargetSpec
 from damond.service.status import describe_context, never_started
+from damond.service.targets import REQUESTED
 from damond.service.vitals import vital
 from damond.stream import welcome
 from damond.stream.welcome import Welcome
@@ -257,13 +258,14 @@ class Supervisor:
             DamondError: The worker refused; as :meth:`Contexts.get`.
         """
         context = self.contexts.get(name)
+        targets = self._changed_targets(context, add, remove) if add or remove else []
         if attrs or goal != "keep":
             wanted = {} if goal == "keep" else {"goal": goal}
             await context.request("tune", attrs=attrs, **wanted)
             kept = context.spec.intervals_goal if isinstance(goal, str) else goal
             context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs}, intervals_goal=kept)
-        if add or remove:
-            await context.retarget(self._changed_targets(context, add, remove), "requested", add)
+        if targets:
+            await context.retarget(targets, REQUESTED, add)
 
     def bound(self, name: str, max_cpu: float | None) -> None:
         """Change what a context may cost at most, besides its share of the service's budget.

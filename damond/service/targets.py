@@ -8,7 +8,11 @@ from damond.core import Context, Primitive
 from damond.errors import NoSuchProcessError, UsageError
 
 ENDED: Final = "ended"
-"""Why a target has gone: by itself. Otherwise it is who wanted it: ``selected`` or ``requested``."""
+"""Why a target has gone: by itself. Otherwise it is who wanted it: this, or"""
+SELECTED: Final = "selected"
+"""the service, by what was selected; or"""
+REQUESTED: Final = "requested"
+"""a person."""
 
 
 class Targets:

@@ -158,8 +158,6 @@ class Verbs:
         texts = {key: f"{each}us" if _is_usec(key, each) else each for key, each in args.attrs.items()}
         pace = {"intervals_goal": args.goal, "max_cpu": args.max_cpu}
         table = _validated("tune", PaceTable, {**texts, **pace})
-        if table.max_cpu is not None:
-            self._supervisor.bound(args.context, None if isinstance(table.max_cpu, str) else table.max_cpu)
         goal = table.goal()
         await self._supervisor.tune(
             args.context,
@@ -168,6 +166,8 @@ class Verbs:
             remove=args.remove_targets,
             goal="keep" if goal is None else as_plain(goal),
         )
+        if table.max_cpu is not None:
+            self._supervisor.bound(args.context, None if isinstance(table.max_cpu, str) else table.max_cpu)
 
     async def _pause(self, args: _ContextArgs) -> None:
         await self._supervisor.pause(args.context, paused=True)

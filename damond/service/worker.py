@@ -10,21 +10,25 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
 import zmq
 
 from damond.core import (
+    MIN_REGION_SZ,
+    AddrRange,
     Callback,
     Context,
     IntervalsGoal,
     Kdamond,
     Policy,
     Primitive,
+    Regions,
     Target,
 )
+from damond.core.regions import align_down, align_up
 from damond.errors import DamondError, NotPermittedError, PluginError, UnreachableError, UsageError
 from damond.plugin import Registry, parse_options
 from damond.service import heap
@@ -110,6 +114,21 @@ def make_policy(spec: ContextSpec, *, plugins: Collection[str] | None = None) ->
     return Registry(policy=spec.policy, allowed=plugins).make_policy(spec.policy, spec.policy_options)
 
 
+def _whole_pages(ranges: Sequence[tuple[int, int]]) -> list[AddrRange]:
+    """Align initial regions outwards; where two lie in one page, it is the first one's.
+
+    Raises:
+        InvalidRegionError: They are empty, unsorted or overlap.
+    """
+    whole: list[AddrRange] = []
+    for each in Regions(ranges).ranges():
+        start = max(align_down(each.start, MIN_REGION_SZ), whole[-1].end if whole else 0)
+        end = align_up(each.end, MIN_REGION_SZ)
+        if start < end:
+            whole.append(AddrRange(start, end))
+    return whole
+
+
 def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
     """Make the context in the worker.
 
@@ -121,7 +140,7 @@ def make_context(spec: ContextSpec, primitive: Primitive) -> Context:
     by_process = primitive.process_targets
     targets = [Target(each.id, pid=each.id if by_process else None, found=each.found) for each in spec.targets]
     for target, given in zip(targets, spec.targets, strict=True):
-        target.set_ranges(given.ranges)
+        target.set_ranges(_whole_pages(given.ranges))
     callbacks: dict[str, Callable[[Context], Any]] = {
         event: _import_named(path) for event, path in spec.callbacks.items()
     }

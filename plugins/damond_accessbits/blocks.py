@@ -96,6 +96,11 @@ def pages_of(start: Words, end: Words) -> tuple[Words, NDArray[np.intp]]:
     return np.repeat(first, count) + steps.astype(np.uint64), begin
 
 
+def all_of(values: NDArray[np.bool_], begin: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Say for each block whether all of its pages are so; ``begin`` as :func:`pages_of` returns it."""
+    return np.logical_and.reduceat(values, begin) if len(begin) else np.zeros(0, bool)
+
+
 def any_of(values: NDArray[np.bool_], begin: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Say for each block whether any of its pages is so; ``begin`` as :func:`pages_of` returns it."""
     return np.logical_or.reduceat(values, begin) if len(begin) else np.zeros(0, bool)

@@ -84,10 +84,11 @@ class KdamondVaddr(Primitive):
         """Take note of a goal, and of whether the kernel tunes to it: before Linux 6.15 the loop does."""
         self._goal = goal
         self.tunes_intervals = self._opened.tunes
+        self.collects_at_once = self._opened.source.reads_at_once
 
     def aim(self, ctx: Context, goal: IntervalsGoal | None) -> None:
         """Let the kernel tune to another goal."""
-        kept = self._opened.aim(goal, _fitted(ctx.attrs, goal))
+        kept = self._opened.aim(goal, _fitted(ctx.attrs, goal), self._numbers_ended(ctx))
         self._windows.change(kept, time.monotonic_ns())
         self._note_goal(goal)
 

@@ -151,16 +151,22 @@ class Session:
         self.source.fit(attrs)
         return self._admin.attrs()
 
-    def aim(self, goal: IntervalsGoal | None, attrs: Attrs) -> Attrs:
+    def aim(self, goal: IntervalsGoal | None, attrs: Attrs, ended: Iterable[int] = ()) -> Attrs:
         """Let the running kdamond tune to another goal, or to none, from these attributes on.
 
         Raises:
-            InvalidAttrsError: As :meth:`commit`.
+            InvalidAttrsError: As :meth:`commit`; the old goal stays, too.
         """
-        if self._admin.can_tune():
-            self._goal = goal
-            self._admin.set_goal(goal)
-        return self.commit(attrs)
+        if not self._admin.can_tune():
+            return self.commit(attrs, ended)
+        before, self._goal = self._goal, goal
+        self._admin.set_goal(goal)
+        try:
+            return self.commit(attrs, ended)
+        except InvalidAttrsError:
+            self._goal = before
+            self._admin.set_goal(before)
+            raise
 
     def pause(self, *, paused: bool, ended: Iterable[int] = ()) -> bool:
         """Let the kdamond rest or go on; a kernel that can't is to stop it and to start it again.

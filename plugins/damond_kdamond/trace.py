@@ -31,9 +31,11 @@ class Source(Protocol):
 
     Attributes:
         sees_tuning: Whether aggregations carry the interval that the kernel has tuned itself to.
+        reads_at_once: Whether :meth:`read` waits for nothing.
     """
 
     sees_tuning: bool
+    reads_at_once: bool
 
     def read(self) -> list[Aggregation]:
         """Return the aggregations that have ended since the last call."""
@@ -68,6 +70,7 @@ class TraceSource:
         self._fds: list[int] = []
         self._instance = f"{INSTANCES}/{owner.instance}"
         self._left_out = 0
+        self.reads_at_once = True
         self.sees_tuning = tunes and files.root.path(TUNED).is_dir()
         files.mkdir(self._instance)
         try:

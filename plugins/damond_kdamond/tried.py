@@ -42,9 +42,11 @@ class TriedRegions:
 
     Attributes:
         sees_tuning: False: nothing is said about intervals.
+        reads_at_once: False: it waits for the end of an aggregation.
     """
 
     sees_tuning = False
+    reads_at_once = False
 
     def __init__(self, root: Root, admin: Admin, nr_targets: int, attrs: Attrs) -> None:
         if not root.path(TRIED).is_dir():

@@ -11,7 +11,7 @@ from damond.errors import UsageError
 from damond.plugin import option
 from damond.units import PAGE_SIZE
 from damond_accessbits import IdleFrames, Root, probe_page_idle, refuse_kdamonds
-from damond_accessbits.blocks import AUTO, BlockSize, any_of, pages_of, parse_block
+from damond_accessbits.blocks import AUTO, BlockSize, all_of, any_of, pages_of, parse_block
 from damond_accessbits.probe import probe_warnings
 from damond_physical.ram import parse_ranges, system_ram
 
@@ -99,7 +99,9 @@ class Physical(Primitive):
         regions, accessed = ctx.targets[0].regions, self._opened.accessed()
         regions.nr_accesses += any_of(accessed, self._begin)
         ctx.checks += len(accessed)
-        ctx.unknown += int(np.count_nonzero(self._opened.unknown))
+        unknown = self._opened.unknown
+        ctx.unknown += int(np.count_nonzero(unknown))
+        regions.miss(all_of(unknown, self._begin))
         return regions.highest
 
     def cleanup(self, ctx: Context) -> None:  # noqa: ARG002 - the contract's

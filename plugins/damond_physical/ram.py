@@ -12,6 +12,7 @@ from damond.units import PAGE_SIZE, parse_size
 from damond_accessbits import Root
 
 _SYSTEM_RAM: Final = re.compile(rb"^ *([0-9a-f]+)-([0-9a-f]+) : System RAM", re.MULTILINE)
+_NODE: Final = re.compile(rb"^Node ", re.MULTILINE)
 _ZONE: Final = re.compile(rb"^ +spanned +(\d+)$.*?^ +start_pfn: +(\d+)$", re.MULTILINE | re.DOTALL)
 
 
@@ -49,7 +50,9 @@ def _parse_iomem(data: bytes) -> list[AddrRange]:
 
 def _parse_zoneinfo(data: bytes) -> list[AddrRange]:
     """Read the zones: ``spanned`` frames from ``start_pfn`` on, holes included."""
-    zones = [(int(first) * PAGE_SIZE, int(spanned) * PAGE_SIZE) for spanned, first in _ZONE.findall(data)]
+    # One by one: a zone without a frame has no start_pfn (zoneinfo_show_print, mm/vmstat.c, Linux 6.12).
+    found = [_ZONE.search(each) for each in _NODE.split(data)]
+    zones = [(int(each[2]) * PAGE_SIZE, int(each[1]) * PAGE_SIZE) for each in found if each]
     return _whole_pages((start, start + size) for start, size in zones if size)
 
 

@@ -120,6 +120,7 @@ class Process:
 
     def _by_another_thread(self) -> bytes:
         """Turn to a thread that still shows the memory: once the first one has ended, it shows none."""
+        self.reopen()  # what is open still shows the thread that has ended
         for name in self._threads():
             self._thread = f"task/{name}/"
             if data := self.read("maps"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from damond.core import MIN_REGION_SZ, Context, SourceProbe, Target
 from damond.errors import SourceUnavailableError
 from damond_accessbits import IdleFrames, Root, find_kdamonds, parse_smaps, probe_page_idle, probe_referenced
-from damond_accessbits.blocks import BlockSize, any_of, pages_of
+from damond_accessbits.blocks import BlockSize, all_of, any_of, pages_of
 from damond_accessbits.pagemap import entry_offset, read_frames, read_frames_in_runs
 from damond_accessbits.smaps import CLEAR_ALL
 from damond_accessbits.words import WORD_SZ, Reach
@@ -86,13 +86,6 @@ def open_source(name: str, root: Root, block: int | str = 1) -> Source:
     return PageIdleSource(root, block) if name == "page_idle" else ReferencedSource()
 
 
-def count(ctx: Context, target: Target, accessed: NDArray[np.bool_], nr_unknown: int = 0) -> None:
-    """Add the results of one pass to the regions of one target, and its cost to the context."""
-    target.regions.nr_accesses += accessed
-    ctx.checks += len(accessed)
-    ctx.unknown += nr_unknown
-
-
 class _Excuses:
     """What may be wrong with one target in one pass without ending the context."""
 
@@ -108,11 +101,13 @@ class _Excuses:
             OSError: The error itself, if it is another one.
         """
         if error.errno in GONE:
+            target.regions.miss(1)
             return
         if error.errno not in (errno.EACCES, errno.EPERM):
             raise error
-        nr_regions = len(target.regions)
-        count(ctx, target, np.zeros(nr_regions, bool), nr_regions)
+        target.regions.miss(1)
+        ctx.checks += len(target.regions)
+        ctx.unknown += len(target.regions)
         if target.id not in self._warned:
             self._warned.add(target.id)
             _log.warning("%s: process %d can't be read now: %s", ctx.name, target.id, error.strerror)
@@ -172,17 +167,22 @@ class PageIdleSource:
         addrs = target.regions.sampling_addr
         if len(addrs) and not frames.any() and not os.pread(fd, WORD_SZ, entry_offset(addrs[0])):
             process.lost_memory = True
+            target.regions.miss(1)
         return frames, begin
 
     def check(self, ctx: Context) -> None:
         """Count the regions of whose pages one is not idle any more."""
         accessed, unknown = self._frames.accessed(), self._frames.unknown
+        missed = unknown
         if len(accessed) != len(self._begin):
-            accessed = any_of(accessed, self._begin)
+            accessed, missed = any_of(accessed, self._begin), all_of(unknown, self._begin)
         for target, rows, pages in self._pass:
             target.regions.nr_accesses += accessed[rows]
             ctx.checks += pages.stop - pages.start
-            ctx.unknown += int(np.count_nonzero(unknown[pages]))
+            nr_unknown = int(np.count_nonzero(unknown[pages]))
+            if nr_unknown:
+                ctx.unknown += nr_unknown
+                target.regions.miss(missed[rows])
 
     def refresh(self, ctx: Context) -> None:
         """Make pages that were faulted in since the last time markable; choose the size of blocks."""
@@ -228,11 +228,17 @@ class ReferencedSource:
         """Count the sampling addresses whose mapping was referenced."""
         for target, process in self._pass:
             try:
-                smaps = parse_smaps(process.read("smaps"))
+                data = process.read("smaps")
             except OSError as error:
                 self._excuses.memory_is_gone(ctx, target, error)
-            else:
-                count(ctx, target, smaps.accessed(target.regions.sampling_addr))
+                continue
+            if not data:  # it ends, or the thread that showed its memory has ended
+                process.lost_memory = True
+                target.regions.miss(1)
+                continue
+            accessed = parse_smaps(data).accessed(target.regions.sampling_addr)
+            target.regions.nr_accesses += accessed
+            ctx.checks += len(accessed)
 
     def refresh(self, ctx: Context) -> None:
         """Nothing to do."""

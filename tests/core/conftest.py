@@ -20,6 +20,7 @@ class VirtualTime:
     Attributes:
         late_ns: Sample -> time that passes before its wait, as on a machine that is short of CPU.
         asks: Sample -> what somebody asks for while it waits.
+        cuts_s: Sample -> when a request of a person ends that wait before its time.
         waits_s: What the loop asked to wait.
     """
 
@@ -28,6 +29,7 @@ class VirtualTime:
         self.late_ns = late_ns or {}
         self.waits_s: list[float] = []
         self.asks: dict[int, Callable[[], None]] = {}
+        self.cuts_s: dict[int, float] = {}
         self.now_ns = 0
         self._cpu_us_per_sample = cpu_us_per_sample
 
@@ -42,6 +44,7 @@ class VirtualTime:
         return len(self.waits_s) * self._cpu_us_per_sample
 
     def wait(self, timeout_s: float) -> bool:
+        timeout_s = self.cuts_s.get(len(self.waits_s), timeout_s)
         self.now_ns = self.monotonic_ns() + round(timeout_s * 1e9)
         self.asks.get(len(self.waits_s), lambda: None)()
         self.waits_s.append(timeout_s)
@@ -102,11 +105,19 @@ class MortalRecorder(Recorder):
 
 
 class SociableRecorder(Recorder):
-    """The same, whose targets come and go; some are gone already when they are to join."""
+    """The same, whose targets come and go; some are gone already when they are to join.
 
-    def __init__(self, gone: Collection[int] = ()) -> None:
-        super().__init__()
+    Attributes:
+        ended: Targets that have ended since.
+    """
+
+    def __init__(self, gone: Collection[int] = (), hits: Callable[[Context, Target], Any] | None = None) -> None:
+        super().__init__(hits)
+        self.ended: set[int] = set()
         self._gone = gone
+
+    def target_valid(self, target: Target) -> bool:
+        return target.id not in self.ended
 
     def init(self, ctx: Context) -> None:
         self.calls.append(f"init {[target.id for target in ctx.targets]}")
@@ -159,12 +170,14 @@ def run_kdamond(
     samples: int = 8,
     tune: dict[int, Attrs] | None = None,
     asks: dict[int, Callable[[Kdamond], None]] | None = None,
+    cuts_s: dict[int, float] | None = None,
     **time: Any,
 ) -> Run:
     """Monitor for so many samples; ask for other attributes, or for anything else, in some."""
     ctx = ctx if ctx is not None else make_context()
     run = Run(ctx, getattr(primitive, "calls", []), VirtualTime(samples, **time))
     kdamond = Kdamond(ctx, primitive, clock=run.time, stop=run.time, sink=run)
+    run.time.cuts_s = cuts_s or {}
     run.time.asks = {sample: functools.partial(kdamond.tune, attrs) for sample, attrs in (tune or {}).items()}
     for sample, function in (asks or {}).items():
         run.time.asks[sample] = functools.partial(kdamond.call, functools.partial(function, kdamond))

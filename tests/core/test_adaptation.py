@@ -23,6 +23,7 @@ from damond.core.adaptation import (
     split,
     split_at,
 )
+from damond.core.regions import MISSED_ALL
 from damond.errors import InvalidRegionError
 from damond.units import Usec
 
@@ -310,7 +311,7 @@ def test_set_ranges_takes_nothing_from_neighbours() -> None:
     """A region that only touches a wanted range has no say in it: what is new begins with no accesses."""
     regions = Regions([Region(0, 10, nr_accesses=5, age=3), Region(20, 30, nr_accesses=6, age=4)])
     set_ranges(regions, [AddrRange(10, 20)], min_region_sz=1)
-    assert list(regions) == [Region(10, 20)]
+    assert list(regions) == [Region(10, 20, nr_missed=MISSED_ALL)]
 
 
 def test_set_ranges_aligns_outwards() -> None:

@@ -92,7 +92,7 @@ def collecting(recorder: type, windows: list[list[Window]]) -> Any:
 
 
 def test_collects_what_others_aggregate(monitor: Any, recorder: Any) -> None:
-    """Twice per aggregation interval it asks; each window becomes a snapshot with the regions of that window."""
+    """Twice per aggregation interval it asks, and at the end; each window becomes a snapshot with its regions."""
     windows = [[], [Window(10, 20, 4, 40), Window(20, 31, 5, 50)], [], [Window(31, 40, 4, 40)]]
     run = monitor(collecting(recorder, windows), samples=4)
     assert run.calls == [
@@ -101,6 +101,7 @@ def test_collects_what_others_aggregate(monitor: Any, recorder: Any) -> None:
         *["snapshot"] * 2,
         *["collect"] * 2,
         "snapshot",
+        "collect",
         "cleanup",
     ]
     assert run.time.waits_s == pytest.approx([0.002] * 5)

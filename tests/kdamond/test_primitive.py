@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from damond.core import Attrs, Context, IntervalsGoal, Kdamond, Snapshot, Target
+from damond.core import Attrs, Budget, Context, IntervalsGoal, Kdamond, Snapshot, Target
 from damond.errors import (
     InvalidOptionError,
     NoSuchProcessError,
@@ -426,6 +426,60 @@ def test_tuned_by_the_loop(tmp_path: Path) -> None:
     snapshots, _ = run(make(kernel), emit, emit, emit, emit, goal=IntervalsGoal(10_000, 2))
     assert [each.sample_us for each in snapshots[:3]] == [5_000, 5_000, 8_250]
     assert "commit" in kernel.commands
+
+
+def test_goal_after_a_process_has_ended(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another goal can be given to the kernel although one of the processes is gone, which it would refuse."""
+    gone = ending(monkeypatch)
+    kernel.process(os.getppid())
+    primitive, sink = make(kernel), Sink()
+    ctx = Context(attrs=primitive.attrs({}), targets=[Target(os.getppid()), Target(os.getpid())], intervals_goal=GOAL)
+    emit = aggregation(kernel, [4096], target=1)
+
+    def end() -> None:
+        gone.add(os.getppid())
+        kernel.reap(os.getppid())
+        loop.aim(IntervalsGoal(aggrs=7))
+        emit()
+
+    loop = Kdamond(ctx, primitive, clock=Clock(), stop=Script(iter([emit, end])), sink=sink)
+    loop.run()
+    assert ctx.intervals_goal == IntervalsGoal(aggrs=7)
+    assert len(sink.snapshots) == 2
+
+
+def test_pace_that_the_kernel_refuses(kernel: FakeKernel, caplog: pytest.LogCaptureFixture) -> None:
+    """What a budget asks for may be refused for now (a process ends this very moment): the context goes on."""
+    primitive, sink = make(kernel), Sink()
+    ctx = Context(attrs=primitive.attrs({}), targets=[Target(os.getpid())], intervals_goal=GOAL)
+    emit = aggregation(kernel, [4096])
+
+    def refuse() -> None:
+        kernel.refuse["commit"] = errno.EINVAL
+        loop.ctx.budget = Budget(max_checks_per_s=1)
+        emit()
+
+    loop = Kdamond(ctx, primitive, clock=Clock(), stop=Script(iter([emit, refuse, emit])), sink=sink)
+    with caplog.at_level("INFO"):
+        assert loop.run() == "requested"
+    assert "the pace stays for now" in caplog.text
+    assert len(sink.snapshots) == 3
+
+
+def test_what_has_been_aggregated_is_delivered_before_the_end(kernel: FakeKernel) -> None:
+    """An aggregation that ends just before a stop is one of the results."""
+    primitive, sink = make(kernel), Sink()
+    emit = aggregation(kernel, [4096])
+
+    class EndsLate(Script):
+        def wait(self, timeout_s: float) -> bool:
+            emit()
+            return super().wait(timeout_s)
+
+    ctx = Context(attrs=primitive.attrs({}), targets=[Target(os.getpid())])
+    loop = Kdamond(ctx, primitive, clock=Clock(), stop=EndsLate(iter([lambda: None])), sink=sink)
+    assert loop.run() == "requested"
+    assert len(sink.snapshots) == 2
 
 
 def test_goal_changes(kernel: FakeKernel) -> None:

@@ -268,6 +268,18 @@ def test_commit_refused(kernel: FakeKernel) -> None:
         assert session.attrs() == ATTRS
 
 
+def test_aim_refused(kernel: FakeKernel) -> None:
+    """If the kernel refuses another goal, the old one is there again, as the attributes are."""
+    goal = IntervalsGoal(max_sample_us=20_000)
+    with as_it_was(kernel), closing(Session(kernel, setup(goal=goal))) as session:
+        kernel.refuse["commit"] = errno.EINVAL
+        with pytest.raises(InvalidAttrsError, match="the kernel refuses them"):
+            session.aim(IntervalsGoal(max_sample_us=40_000), ATTRS)
+        with pytest.raises(InvalidAttrsError, match="sample_interval"):
+            session.commit(Attrs(sample_interval=Usec(30_000)))
+        assert kernel.has(f"{CONTEXT}/monitoring_attrs/intervals/intervals_goal/max_sample_us") == "20000"
+
+
 def test_commit_outside_of_the_goal(kernel: FakeKernel) -> None:
     """A sampling interval outside of the bounds of the goal is refused before anything is written."""
     with as_it_was(kernel), closing(Session(kernel, setup(goal=IntervalsGoal(max_sample_us=20_000)))) as session:

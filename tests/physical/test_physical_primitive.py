@@ -53,6 +53,7 @@ def test_pass_counts(tree: FakeTree) -> None:
     hit = [frame for frame, count in zip(FRAMES, ctx.targets[0].regions.nr_accesses.tolist(), strict=True) if count]
     assert hit == [260, 300]
     assert (ctx.checks, ctx.unknown) == (256, 128)
+    assert int(ctx.targets[0].regions.nr_missed.sum()) == 128
     primitive.cleanup(ctx)
 
 

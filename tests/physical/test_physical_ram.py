@@ -70,6 +70,28 @@ def test_zones_where_iomem_does_not_tell(tmp_path: Path, iomem: str) -> None:
     assert found(tree) == [(PAGE, 4096 * PAGE), (4096 * PAGE, (4096 + 520160) * PAGE)]
 
 
+NODES = """Node 0, zone   Normal
+        spanned  262144
+  start_pfn:           1048576
+Node 0, zone  Movable
+        spanned  0
+        managed  0
+Node 1, zone      DMA
+        spanned  0
+        managed  0
+Node 1, zone   Normal
+        spanned  524288
+  start_pfn:           2097152
+"""
+
+
+def test_zones_behind_empty_ones(tmp_path: Path) -> None:
+    """An empty zone, of which only sizes are printed, hides none of those behind it."""
+    tree = FakeTree(tmp_path)
+    tree.text("proc/zoneinfo", NODES)
+    assert found(tree) == [(1048576 * PAGE, (1048576 + 262144) * PAGE), (2097152 * PAGE, (2097152 + 524288) * PAGE)]
+
+
 def test_nobody_tells(tmp_path: Path) -> None:
     """Where neither file tells, the error names the option that helps."""
     with pytest.raises(SourceUnavailableError, match="zoneinfo") as info:

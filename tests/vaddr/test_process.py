@@ -143,6 +143,29 @@ def test_first_thread_ends_before_the_others() -> None:
         process.close()
 
 
+@pytest.mark.skipif(platform.machine() not in _SYS_EXIT, reason="the number of exit(2) is not in the table")
+def test_first_thread_ends_while_its_files_are_open() -> None:
+    """What was opened of the first thread is opened of another one, once that has ended: it would do nothing."""
+    wait, then = _FIRST_THREAD_ENDS.split("print(flush=True)\n")
+    script = f"import sys\nprint(flush=True)\nsys.stdin.readline()\n{wait}{then}"
+    command = [sys.executable, "-c", script, str(_SYS_EXIT[platform.machine()])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        process = Process(Root(), child.pid)
+        first = process.file("clear_refs", os.O_WRONLY)
+        assert Path(f"/proc/self/fd/{first}").readlink() == Path(f"/proc/{child.pid}/clear_refs")
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        while Path(f"/proc/{child.pid}/maps").read_bytes():
+            os.sched_yield()
+        assert process.changed_mappings() is None or process.mappings()
+        other = Path(f"/proc/self/fd/{process.file('clear_refs', os.O_WRONLY)}").readlink()
+        assert other.is_relative_to(f"/proc/{child.pid}/task")
+        child.kill()
+        child.wait(LIMIT_S)
+        process.close()
+
+
 def test_nothing_stays_open_after_a_refusal() -> None:
     """A refused target leaves no file open."""
     before = sum(1 for _ in Path("/proc/self/fd").iterdir())

@@ -22,6 +22,7 @@ MAPS = (
     f"{0x2000 * PAGE:08x}-{0x2008 * PAGE:08x} rw-p 0 0 0 \n"
     f"{0x3000 * PAGE:08x}-{0x3004 * PAGE:08x} rw-p 0 0 0 \n"
 )
+SMAPS = "".join(f"{line}\nReferenced:            0 kB\n" for line in MAPS.splitlines())
 FIRST = 0x1000 * PAGE
 
 
@@ -43,8 +44,8 @@ def tree(tmp_path: Path, pids: list["subprocess.Popen[bytes]"]) -> FakeTree:
     """Process one has its first 16 pages in frames 100 to 115; process two has nothing in memory."""
     tree = FakeTree(tmp_path)
     tree.page_idle(dict.fromkeys(range(100, 116), USED))
-    tree.process(pids[0].pid, MAPS, {FIRST + n * PAGE: 100 + n for n in range(16)})
-    tree.process(pids[1].pid, MAPS)
+    tree.process(pids[0].pid, MAPS, {FIRST + n * PAGE: 100 + n for n in range(16)}, SMAPS)
+    tree.process(pids[1].pid, MAPS, smaps=SMAPS)
     tree.text("proc/self/smaps", "")
     tree.text("proc/self/clear_refs", "")
     return tree
@@ -90,6 +91,7 @@ def test_pass_counts_accesses_checks_and_what_is_unknown(tree: FakeTree, pids: l
     assert [n for n, count in enumerate(regions.nr_accesses.tolist()) if count == 2] == [0, 7]
     assert int(regions.nr_accesses.sum()) == 4
     assert (ctx.checks, ctx.unknown) == (2 * checks, 2)
+    assert sorted(regions.nr_missed.tolist())[-2:] == [0, 2]
     primitive.cleanup(ctx)
 
 
