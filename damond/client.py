@@ -13,7 +13,7 @@
 import asyncio
 import itertools
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -25,7 +25,7 @@ import zmq.auth
 from zmq.utils.monitor import recv_monitor_message
 
 from damond.core import Snapshot, Summary
-from damond.errors import ConfigError, NotPermittedError, ProtocolError, UnreachableError, from_code
+from damond.errors import ConfigError, NotPermittedError, ProtocolError, UnreachableError, UsageError, from_code
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, serving_runtime_dir
 from damond.stream.losses import LossReporter
@@ -177,7 +177,10 @@ class Client:
             ProtocolError: The request is larger than what is read, or the reply can't be understood.
         """
         request_id = next(self._ids)
-        raw = msgpack.packb({"v": VERSION, "id": request_id, "verb": verb, "args": dict(args or {})})
+        try:
+            raw = msgpack.packb({"v": VERSION, "id": request_id, "verb": verb, "args": dict(args or {})})
+        except OverflowError as error:
+            raise UsageError(f"{verb}: a number is beyond 64 bits", hint="give a smaller one") from error
         if len(raw) > MAX_REQUEST_SZ:  # far larger ones are dropped by libzmq, and nobody would answer
             raise ProtocolError(f"a request of {len(raw)} bytes", hint=f"at most {MAX_REQUEST_SZ} bytes are read")
         dealer = self._socket("control" if verb in STEERING and self._remote is None else "query")
@@ -289,7 +292,11 @@ class Client:
                 return
 
     def catch_up(
-        self, last: Callable[[str, str], tuple[int, int] | None], contexts: Collection[str] = ()
+        self,
+        last: Callable[[str, str], tuple[int, int] | None],
+        contexts: Collection[str] = (),
+        *,
+        from_start: bool = False,
     ) -> Iterator[wire.Message]:
         """Fetch what a reader that begins now would miss of what runs: summaries, and snapshots since those it has.
 
@@ -298,6 +305,7 @@ class Client:
         Args:
             last: Takes name and host of a context; tells epoch and seq of the newest snapshot that is known, or None.
             contexts: Names; none means all.
+            from_start: Fetch those of a worker of which nothing is known from its first on, as far as they are kept.
         """
         for each in self.contexts():
             name = each["name"]
@@ -307,9 +315,11 @@ class Client:
             if summary is not None:
                 yield summary
             if newest is not None and newest.origin is not None:
-                known = last(name, newest.origin.host)
-                if known is not None and known[0] == newest.origin.epoch:
-                    yield from self.replay(name, known[0], known[1] + 1)
+                known, epoch = last(name, newest.origin.host), newest.origin.epoch
+                if known is not None and known[0] == epoch:
+                    yield from self.replay(name, epoch, known[1] + 1)
+                elif from_start:
+                    yield from self.replay(name, epoch, 0)
 
     def plugins(self) -> list[dict[str, Any]]:
         """Ask which plugins the supervisor has found."""
@@ -418,7 +428,7 @@ class Subscription:
             found = (client.newest(name, kind) for name in names for kind in self._kinds)
             return [frames for frames in found if frames]
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    async def __aiter__(self) -> AsyncGenerator[Any, None]:
         async with AsyncSubscriber(self._endpoint(), self._contexts, self._kinds, **self._options()) as subscriber:
             self._reader = subscriber
             for frames in await asyncio.to_thread(self._newest):

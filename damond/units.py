@@ -6,6 +6,7 @@ bytes. Text exists at the edges only: configuration, command line, pictures.
 
 import mmap
 import re
+from fractions import Fraction
 from typing import Final, NewType
 
 from damond.errors import InvalidUnitError
@@ -49,8 +50,7 @@ def _quantity(text: str, units: dict[str, int], default_unit: str | None, what: 
             f"has {'no' if unit is None else 'an unknown'} unit",
             hint=f"write a number and a unit: {known}",
         )
-    value = float(number) * units[unit] if "." in number else int(number) * units[unit]
-    return round(value)
+    return round(Fraction(number) * units[unit])
 
 
 def parse_interval(text: str) -> Usec:
@@ -85,6 +85,11 @@ def parse_percent(text: str) -> float:
     if match is None:
         raise InvalidUnitError(str(text), "is not a share", hint='write a number and a percent sign: "1%"')
     return float(match[1]) / 100
+
+
+def format_percent(share: float) -> str:
+    """Write a share for people: two significant digits, and no exponent; 0.01 is 1 %."""
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"  # noqa: PLR2004 - 10 % has two already
 
 
 def format_interval(usec: float) -> str:

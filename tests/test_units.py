@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from damond.errors import InvalidUnitError
-from damond.units import PAGE_SIZE, format_interval, format_size, parse_interval, parse_percent, parse_size
+from damond.units import (
+    PAGE_SIZE,
+    format_interval,
+    format_percent,
+    format_size,
+    parse_interval,
+    parse_percent,
+    parse_size,
+)
 
 HOUR = 3_600_000_000
 
@@ -44,6 +52,29 @@ def test_no_interval(text: str) -> None:
         parse_interval(text)
     assert "us, ms, s" in caught.value.hint
     assert (caught.value.code, caught.value.errno) == ("invalid_unit", 22)
+
+
+def test_a_number_of_any_length() -> None:
+    """What is far too much is exactly that, with and without a fraction; who takes it says what is too much for him."""
+    assert parse_interval(f"{10**400}.5s") == 10**406 + 500_000
+    assert parse_size(f"{10**400}KiB") == 10**400 * 1024
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (1.0, "100 %"),
+        (0.5, "50 %"),
+        (0.125, "12 %"),
+        (0.05, "5 %"),
+        (0.0123, "1.2 %"),
+        (4e-5, "0.004 %"),
+        (0, "0 %"),
+    ],
+)
+def test_format_percent(share: float, text: str) -> None:
+    """Two digits, and never an exponent."""
+    assert format_percent(share) == text
 
 
 @pytest.mark.parametrize("number", [5, 0, -1, 5.0, True, None, ["5ms"]])

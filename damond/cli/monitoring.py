@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+import click
 import psutil
 
 from damond.cli import output, own
@@ -84,8 +85,7 @@ class Monitoring:
             self._start(supervisor)
             messages = own.messages(supervisor, subscriber, self._spec.name, self._span_us, self._interrupts)
             if self._as_json:
-                host = socket.gethostname()
-                return self._follow(messages, lambda snapshot: output.print_line(wire.to_map(snapshot, host)))
+                return self._follow(messages, _print_json)
             with MapsReader() as reader, open_view(self._console, title=self._title) as view:
                 return self._show(messages, reader, view)
 
@@ -119,6 +119,14 @@ class Monitoring:
             elif isinstance(message, wire.Event) and message.event == "attrs_changed" and message.reason != "paced":
                 self._notes.add_changes(message)
         return None
+
+
+def _print_json(snapshot: Snapshot) -> None:
+    """Print a snapshot with the keys of the wire; what was lost, because nobody read fast enough, is said elsewhere."""
+    origin = snapshot.origin
+    if origin is not None and origin.missed:
+        click.echo(f"damond: note: {origin.missed} snapshots were lost here: read faster", err=True)
+    output.print_line(wire.to_map(snapshot, origin.host if origin is not None else socket.gethostname()))
 
 
 def _rss(processes: Sequence[psutil.Process]) -> int:

@@ -1,6 +1,6 @@
 """``damond status NAME``: all that is known of one context."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.text import Text
@@ -17,14 +17,21 @@ def details(each: Mapping[str, Any]) -> Iterator[Text]:
     if each.get("targets"):
         yield Text(f"  watches {', '.join(map(str, each['targets']))}")
     if each.get("restarts"):
-        yield Text(f"  started again {each['restarts']} times in a row; the last worker: {each['exit']}")
-    elif each.get("exit") not in (None, "", "alive"):
+        yield Text(f"  started again {each['restarts']} times in a row")
+    if each.get("exit") not in (None, "", "alive"):
         yield Text(f"  the last worker: {each['exit']}")
+    before = each.get("worker_before")
+    if before:
+        yield Text(f"  the worker before (pid {before['pid']}): {before['exit']}")
     for event in each.get("events", ()):
         yield Text(f"  {clock(event['time_ns'])}  {event_in_words(**_said(event))}")
-    lines = each.get("stderr", ())
+    yield from _last_lines("its standard error", each.get("stderr", ()))
+    yield from _last_lines("the standard error of the worker before", before["stderr"] if before else ())
+
+
+def _last_lines(what: str, lines: Sequence[str]) -> Iterator[Text]:
     if lines:
-        yield Text("  last lines of its standard error:")
+        yield Text(f"  last lines of {what}:")
     for line in lines:
         yield Text(f"    {line}", "dim")
 

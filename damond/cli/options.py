@@ -35,7 +35,7 @@ class Pid(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Parse the text."""
-        if not (str(value).isdigit() and 0 < int(value) <= PID_MAX):
+        if not (str(value).isdecimal() and 0 < int(value) <= PID_MAX):
             self.fail(f"{value!r} is no pid, a number from 1 to {PID_MAX}", param, ctx)
         return int(value)
 
@@ -93,7 +93,7 @@ class RegionsRange(click.ParamType[tuple[int, int]]):
         if isinstance(value, tuple):
             return value
         least, _, most = value.partition(":")
-        if not (least.isdigit() and most.isdigit()):
+        if not (least.isdecimal() and most.isdecimal()):
             self.fail(f"{value!r} is not MIN:MAX, two numbers of regions", param, ctx)
         return int(least), int(most)
 

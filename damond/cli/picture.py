@@ -15,7 +15,7 @@ from damond.cli.rows import Row, group
 from damond.cli.words import address, clock, granularity_words, per_second, percent, share_of, shortened
 from damond.core import Snapshot, TargetSnapshot
 from damond.core.mappings import NOTHING_MAPPED, Mappings, MapsByTarget, cut
-from damond.units import NSEC_PER_USEC, format_interval, format_size
+from damond.units import NSEC_PER_USEC, format_interval, format_percent, format_size
 
 DIM: Final = Style(dim=True)
 BOLD: Final = Style(bold=True)
@@ -207,7 +207,7 @@ def budget_words(snapshot: Snapshot) -> list[str]:
     used = snapshot.budget
     if used is None or (used.stretched < _HELD_BACK and used.max_nr_regions >= snapshot.max_nr_regions):
         return []
-    bounds = [] if used.max_cpu is None else [f"{100 * used.max_cpu:.2g} % of a CPU"]
+    bounds = [] if used.max_cpu is None else [f"{format_percent(used.max_cpu)} of a CPU"]
     bounds += [] if used.max_checks_per_s is None else [f"{used.max_checks_per_s:,.0f} checks/s"]
     held = f", samples {used.stretched:.3g} times rarer" if used.stretched >= _HELD_BACK else ""
     held += f", {used.max_nr_regions} regions at most" if used.max_nr_regions < snapshot.max_nr_regions else ""

@@ -122,7 +122,7 @@ def _record_own(
             failure = None
             for message in own.messages(supervisor, subscriber, name, asked.span_us, interrupts):
                 recording.take(message)
-                if isinstance(message, wire.Event) and message.event == "attrs_changed":
+                if isinstance(message, wire.Event) and message.event == "attrs_changed" and message.reason != "paced":
                     notes.add_changes(message)
                 if isinstance(message, wire.Event) and message.event == "failed":
                     failure = from_code(message.details["code"], message.reason, message.details["hint"])

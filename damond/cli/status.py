@@ -16,7 +16,7 @@ from damond.cli.table import Column
 from damond.cli.troubles import troubles
 from damond.client import Client
 from damond.errors import UnknownNameError
-from damond.units import NSEC_PER_USEC, format_interval, format_size
+from damond.units import NSEC_PER_USEC, format_interval, format_percent, format_size
 
 _HELD_BACK: Final = 2.0
 """A budget that makes samples so many times rarer is told."""
@@ -87,8 +87,8 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     )
     budget = status["budget"]
     if budget["max_cpu"] is not None:
-        own = _percent(budget["own_cpu"])
-        words = f"budget {_percent(budget['max_cpu'])} of one CPU for all; supervisor and launcher use {own}"
+        own = format_percent(budget["own_cpu"])
+        words = f"budget {format_percent(budget['max_cpu'])} of one CPU for all; supervisor and launcher use {own}"
         console.print(words, soft_wrap=wraps, style="dim")
     for role, process in status["processes"].items():
         if process:
@@ -142,7 +142,7 @@ def _row(each: Mapping[str, Any]) -> dict[str, str]:
     if each["state"] == "running" and newest:
         row["regions"] = str(newest["nr_regions"])
         row["working set"] = f"{format_size(newest['accessed_bytes'])} of {format_size(newest['total_bytes'])}"
-        row["CPU"] = f"{100 * newest['cpu_fraction']:.2g} %"
+        row["CPU"] = format_percent(newest["cpu_fraction"])
         if newest["smallest_found_bytes"] is not None:
             row["finds"] = format_size(newest["smallest_found_bytes"])
     if process:
@@ -166,7 +166,8 @@ def _remarks(each: Mapping[str, Any]) -> list[Text]:
     if each["state"] == "running" and not each.get("healthy", True):
         return [Text(f"{name}: no snapshot in time", "yellow")]
     if each["state"] == "stopped":
-        return [Text(f"{name}: stopped ({each['reason']}); 'damond start {name}' starts it")]
+        help_words = f"; 'damond start {name}' starts it" if each.get("configured") else ""
+        return [Text(f"{name}: stopped ({each['reason']}){help_words}")]
     return [Text(f"{name}: {words}") for words in _doubts(each.get("newest"))] if each["state"] == "running" else []
 
 
@@ -176,7 +177,7 @@ def _doubts(newest: Mapping[str, Any] | None) -> Iterator[str]:
         return
     used, advice, found = newest["budget"], newest["advice"], newest["smallest_found_bytes"]
     if used and used["stretched"] >= _HELD_BACK:
-        bounds = [] if used["max_cpu"] is None else [f"{_percent(used['max_cpu'])} of a CPU"]
+        bounds = [] if used["max_cpu"] is None else [f"{format_percent(used['max_cpu'])} of a CPU"]
         bounds += [] if used["max_checks_per_s"] is None else [f"{used['max_checks_per_s']:,.0f} checks/s"]
         yield f"its budget of {' and '.join(bounds)} makes samples {used['stretched']:.3g} times rarer"
     if advice and (found is None or found * _WORTH_A_WORD > newest["total_bytes"]):
@@ -186,7 +187,3 @@ def _doubts(newest: Mapping[str, Any] | None) -> Iterator[str]:
             f"{missed}; sampling every {format_interval(advice['sample_us'])} with up to {advice['max_nr_regions']} "
             f"regions would find {format_size(advice['found_bytes'])}, {cost}"
         )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"

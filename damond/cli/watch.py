@@ -27,6 +27,7 @@ SILENT_S: Final = 2.0
 """Silence after which it is worth a look whether the service is still there. Seconds."""
 
 _GONE: Final = "the service is gone; waiting for it to come back (Ctrl-C ends)"
+_ORIGIN: Final = ("epoch", "seq", "missed", "restarted")
 _ENDED: Final = ("stopped", "failed", "target_gone")
 
 
@@ -38,7 +39,8 @@ def command(name: str | None, runtime_dir: Path | None, *, as_json: bool) -> Non
     """Follow the contexts of the running service on a full screen, NAME first, until q or Ctrl-C.
 
     '?' explains keys and numbers. Without a terminal each snapshot is a line (of NAME, or of all); with --json one
-    with the keys of the wire. If the service goes away, it is waited for.
+    with the keys of the wire, epoch and seq, and how many were 'missed' just before it. If the service goes away, it
+    is waited for.
     """
     directory = runtime_dir or serving_runtime_dir()
     with Client(directory) as client:
@@ -108,7 +110,9 @@ def _print_json(messages: Iterator[wire.Message | str]) -> None:
         if isinstance(message, str):
             remarks.tell("", message)
         else:
-            output.print_line(wire.to_map(message, message.origin.host if message.origin else host))
+            origin = message.origin
+            where = {} if origin is None else {name: getattr(origin, name) for name in _ORIGIN}
+            output.print_line(wire.to_map(message, origin.host if origin else host) | where)
 
 
 def _print_lines(messages: Iterator[wire.Message | str], name: str | None, contexts: list[dict[str, str]]) -> None:

@@ -23,6 +23,8 @@ checks to whole ones, bounds finer, so that they come back as they were written.
 _BOUNDS: Final = ("max_cpu", "max_checks_per_s")
 """None as 0: a bound is above 0, and at least 1 here."""
 
+_MOST: Final = 2**63 - 1
+
 _THERE: Final = "budget"
 COLUMNS: Final = (_THERE, *(f"budget_{name}" for name in _SCALES))
 """Names of the columns: whether there is a budget, and its fields."""
@@ -46,7 +48,7 @@ def _row(budget: BudgetUse | None) -> list[int]:
 def _scaled(name: str, value: float | None) -> int:
     if value is None:
         return 0
-    scaled = round(value * _SCALES[name])
+    scaled = min(round(value * _SCALES[name]), _MOST)
     return max(scaled, 1) if name in _BOUNDS else scaled
 
 

@@ -102,6 +102,12 @@ class Recorder:
         except RecordError as error:
             _log.error("%s", error)
             self._failure = error
+        except Exception as error:  # noqa: BLE001 - the edge of the thread: who hands messages over must hear of it
+            _log.exception("%s: nothing is written any more", self._writer.path)
+            self._failure = RecordError(
+                f"{self._writer.path} can't be written: {type(error).__name__}: {error}",
+                hint="a defect of damond: its traceback is in the log",
+            )
 
     def _flush(self) -> None:
         with self._lock:

@@ -236,12 +236,12 @@ def _own_findings(table: Mapping[str, Any], registry: Registry) -> Iterator[tupl
         yield ("remote",), UsageError("nothing goes over the network without keys", hint=hint)
     known = {each.name for each in registry.reports}
     for plugin in _allowed(table) or ():
-        if plugin not in known:
+        if isinstance(plugin, str) and plugin not in known:
             yield ("service", "plugins"), UnknownNameError("plugin", str(plugin), known)
     contexts = sections.get("context", {})
     recorded = sections.get("record", {}).get("contexts", [])
     for name in recorded if isinstance(recorded, list) else []:
-        if name not in contexts:
+        if isinstance(name, str) and name not in contexts:
             yield ("record", "contexts"), UnknownNameError("context", str(name), contexts)
     defaults = _readable_attrs(sections.get("defaults", {}))
     told = {}

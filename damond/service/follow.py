@@ -6,11 +6,15 @@ import ctypes
 import logging
 import os
 import resource
+import select
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
+
+import psutil
 
 from damond.errors import DamondError, UsageError
 from damond.service.managed import ManagedContext
@@ -129,10 +133,37 @@ class Command:
         return self._process.pid
 
     async def end(self) -> None:
-        """End it: SIGTERM, then SIGKILL."""
-        for signum, grace_s in ((signal.SIGTERM, _COMMAND_GRACE_S), (signal.SIGKILL, _COMMAND_GRACE_S)):
-            if self._process.poll() is not None:
-                return
-            os.killpg(self._process.pid, signum)  # its descendants too: the session is its own
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                await asyncio.to_thread(self._process.wait, grace_s)
+        """End it, and what it has started that is in its process group still: SIGTERM, then SIGKILL."""
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            # Not waited for before all have ended: until then nobody else can get its number.
+            os.killpg(self._process.pid, signum)
+            if await asyncio.to_thread(self._have_ended, time.monotonic() + _COMMAND_GRACE_S):
+                break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._process.wait, _COMMAND_GRACE_S)
+
+    def _have_ended(self, until_s: float) -> bool:
+        """Wait until no process of its group runs, or until then; say which."""
+        while True:
+            with contextlib.ExitStack() as stack:
+                poll, nr_running = select.poll(), 0
+                for fd in self._group(stack):
+                    poll.register(fd, select.POLLIN)
+                    nr_running += 1
+                if not nr_running:
+                    return True
+                if not poll.poll(max(0.0, until_s - time.monotonic()) * 1000):
+                    return False
+
+    def _group(self, stack: contextlib.ExitStack) -> Iterator[int]:
+        """Yield a pidfd of every process of the group that has not ended."""
+        for pid in psutil.pids():
+            try:
+                if os.getpgid(pid) != self._process.pid:
+                    continue
+                fd = os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+            stack.callback(os.close, fd)
+            if not select.select([fd], (), (), 0)[0]:
+                yield fd

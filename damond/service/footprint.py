@@ -171,7 +171,7 @@ class FootprintReader:
                 text = root.joinpath(*parts[:depth], name).read_text(encoding="ascii").strip()
             except OSError:  # the root has no such file; or the cgroup is gone
                 continue
-            if text.isdigit() and int(text) < _UNLIMITED:
+            if text.isdecimal() and int(text) < _UNLIMITED:
                 limits.append(int(text))
         return limits
 

@@ -45,6 +45,7 @@ class ManagedContext:
         health: Whether its snapshots arrive in time.
         paused: Whether sampling rests.
         handle: The worker of the moment, or the last one.
+        worker_before: How the one before that ended, as plain values: ``pid``, ``exit`` and ``stderr``; or None.
         target_ids: What it was told to watch.
         watched: What of that its worker watches now; targets end by themselves, or can't be watched.
         following: Brings the targets up to date, if that has been begun.
@@ -72,6 +73,7 @@ class ManagedContext:
         self.health = Health()
         self.paused = False
         self.handle: WorkerHandle | None = None
+        self.worker_before: dict[str, Any] | None = None
         self.started: dict[str, Any] = {}
         self.cost: dict[str, Any] = {}
         self.share: dict[str, float] = {}
@@ -128,6 +130,9 @@ class ManagedContext:
         self.settled.clear()
         self.told = self.spec.bounds(self.share)
         bounded = replace(self.spec, max_cpu=self.told["max_cpu"], max_checks_per_s=self.told["max_checks_per_s"])
+        if self.handle is not None and not self.handle.is_alive:
+            exit_ = self.handle.describe_exit()
+            self.worker_before = {"pid": self.handle.pid, "exit": exit_, "stderr": list(self.handle.stderr)}
         self.handle = self._launcher.fork(bounded, self._hear, self._ended, self._on_stderr)
         self._timer = asyncio.get_running_loop().call_later(START_TIMEOUT_S, self._give_up, self.handle)
 

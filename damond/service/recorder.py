@@ -50,7 +50,7 @@ def run(directory: Path, path: Path, contexts: list[str], retention: Retention) 
         subscribe(*contexts, kinds=wire.KINDS, runtime_dir=directory).open() as subscriber,
     ):
         with Client(directory) as client:
-            recorder.add(list(client.catch_up(recorder.last, contexts)))
+            recorder.add(list(client.catch_up(recorder.last, contexts, from_start=True)))
         tell_s = 0.0
         while not select.select([0], (), (), 0.0)[0]:
             message = subscriber.receive(_POLL_S)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from damond.service import interpreter
 from damond.service.privileges import describe
 from damond.service.restart import CAP_S, Backoff
 
@@ -93,22 +93,23 @@ class Recording:
             "max_age_us": self.settings.max_age_us,
             "max_sz_bytes": self.settings.max_sz_bytes,
         }
-        env = {
-            **os.environ,
-            "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "DAMOND_LOG_LEVEL": logging.getLevelName(logging.getLogger("damond").getEffectiveLevel()),
-        }
-        line = [sys.executable, "-m", "damond.service.recorder", json.dumps(settings)]
-        self._failure, self._state = None, {}
-        self._process = await asyncio.create_subprocess_exec(
-            *line, stdin=PIPE, stdout=PIPE, env=env, start_new_session=True
-        )
+        line = interpreter.command("damond.service.recorder", json.dumps(settings))
+        self._failure, self._state, self._exit = None, {}, ""
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *line, stdin=PIPE, stdout=PIPE, env=interpreter.environment(), start_new_session=True
+            )
+        except OSError as error:  # no descriptors or processes are left, or the interpreter is not for this user
+            message = f"{sys.executable} can't be run: {error.strerror}"
+            hint = "the user of the service must be able to run its interpreter; limits are in 'systemctl show damond'"
+            self._failure = {"message": message, "hint": hint}
+            return
         try:
             if self._ending.is_set():
                 self._close_input()
             await self._listen(self._process)
         finally:
+            self._close_input()  # given up from outside, too: it ends then
             status = await self._process.wait()
             self._exit = f"signal {-status}" if status < 0 else f"exit status {status}"
             self._process = None

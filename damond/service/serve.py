@@ -55,6 +55,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._authorized: Authorized | None = None
         self._recording: Recording | None = None
+        self._reloading = asyncio.Lock()
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
         """Serve until SIGTERM, SIGINT or the verb ``shutdown``.
@@ -84,8 +85,9 @@ class Service:
             # Keys are for root's eyes: read before this process becomes somebody else.
             pair = load_pair(self._config.remote.key) if self._config.remote.key else None
             record = self._record_settings(self._config)
-            if record is not None and identity is not None and str(record.path.parent) == state_directory():
-                hand_over(record.path.parent, identity)
+            own = state_directory()
+            if own and identity is not None:  # a record may be asked for later, and then it is too late
+                hand_over(Path(own), identity)
             async with Supervisor(
                 runtime,
                 self._registry,
@@ -213,32 +215,41 @@ class Service:
 
     async def _end_recording(self) -> None:
         """Let the recorder see the end of every context, and write the rest."""
-        if self._recording is None:
+        async with self._reloading:
+            recording, self._recording = self._recording, None
+        if recording is None:
             return
         with contextlib.suppress(NotRunningError, WorkerFailedError):  # told by the supervisor, which stops them too
             await self._supervisor.stop([each.spec.name for each in self._supervisor.contexts])
-        await self._recording.close()
+        await recording.close()
 
     async def reload(self) -> dict[str, Any]:
-        """Read the configuration again, and go over to it.
+        """Read the configuration again, and go over to it; one after the other.
 
         Raises:
             ConfigError: It is faulty: nothing has changed.
         """
+        async with self._reloading:
+            return await self._reload()
+
+    async def _reload(self) -> dict[str, Any]:
+        if self._control.shutdown.is_set():
+            raise NotRunningError("the service is ending", hint="start it again: it reads its configuration then")
         new = configuration.load(self._path, self._registry)
         if self._authorized is not None and new.remote.authorized is not None:
             revoked = self._authorized.read(new.remote.authorized)
             if revoked:  # keys are asked for when a connection begins
                 self._readers.cut_all("remote_query")
                 self._readers.cut_all(REMOTE_STREAM)
-        record = self._record_settings(new)
+        record, recorded = self._record_settings(new), []
         if record != (None if self._recording is None else self._recording.settings):
             if self._recording is not None:
                 await self._recording.close()
             self._record(record)
+            recorded = ["off" if record is None else f"into {record.path}"]
         done = await reload.apply(self._supervisor, self._config, new)
         self._config = new
-        return done
+        return {**done, "recording": recorded}
 
     async def _reload_quietly(self) -> None:
         """Reload on SIGHUP: a faulty file is reported, and changes nothing."""

@@ -5,10 +5,10 @@ import json
 import logging
 import os
 import subprocess
-import sys
 from typing import Any, Final
 
 from damond.errors import WorkerFailedError
+from damond.service import interpreter
 from damond.service.link import Link
 
 _log = logging.getLogger(__name__)
@@ -20,19 +20,11 @@ _END_LIMIT_S: Final = 10.0
 def spawn(link: Link, settings: dict[str, Any]) -> "subprocess.Popen[bytes]":
     """Start the launcher: a fresh interpreter, so that workers share nothing with this process but their links."""
     os.set_inheritable(link.fileno(), True)  # noqa: FBT003 - the standard library's signature
-    env = {
-        **os.environ,
-        # Threads of a BLAS nobody calls would cost every worker megabytes, and make forking unsafe.
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "DAMOND_LOG_LEVEL": logging.getLevelName(logging.getLogger("damond").getEffectiveLevel()),
-    }
     return subprocess.Popen(
-        [sys.executable, "-m", "damond.service.launcher", str(link.fileno()), json.dumps(settings)],
+        interpreter.command("damond.service.launcher", str(link.fileno()), json.dumps(settings)),
         stdin=subprocess.DEVNULL,
         pass_fds=[link.fileno()],
-        env=env,
+        env=interpreter.environment(),  # threads of a BLAS would cost every worker megabytes, and make forking unsafe
         start_new_session=True,
     )
 

@@ -16,7 +16,12 @@ def hand_over(directory: Path, identity: Identity) -> None:
     Args:
         directory: Of the service alone, as $STATE_DIRECTORY names it.
         identity: Who gets it.
+
+    Raises:
+        ValueError: The path is relative, as an empty one would be: the directory is not the service's own.
     """
+    if not directory.is_absolute():
+        raise ValueError(f"{str(directory)!r} is no directory of the service")
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         for name in os.listdir(fd):  # noqa: PTH208 - an open directory has no path

@@ -13,12 +13,13 @@ from damond.stream import wire
 
 def never_started(spec: ContextSpec) -> dict[str, Any]:
     """Describe a context of the configuration that has not been started."""
-    return {"name": spec.name, "state": "stopped", "reason": "never started", "primitive": spec.primitive}
+    row = {"name": spec.name, "configured": True, "state": "stopped", "reason": "never started"}
+    return {**row, "primitive": spec.primitive}
 
 
-def describe_context(context: ManagedContext, hub: Hub, host: str) -> dict[str, Any]:
+def describe_context(context: ManagedContext, hub: Hub, host: str, *, configured: bool) -> dict[str, Any]:
     """Describe a context that has been started: its state, its worker, and the newest of what that found."""
-    row = {"name": context.spec.name, **_state(context)}
+    row = {"name": context.spec.name, "configured": configured, **_state(context)}
     if row["pid"] is not None:
         row["process"] = _process(row["pid"])
     row["newest"] = _newest(context.spec.name, hub, host)
@@ -44,6 +45,7 @@ def _state(context: ManagedContext) -> dict[str, Any]:
         "pid": handle.pid if handle is not None and handle.is_alive else None,
         "exit": handle.describe_exit() if handle is not None else "",
         "stderr": list(handle.stderr) if handle is not None else [],
+        "worker_before": context.worker_before,
         "events": list(life.events),
     }
     if life.error is not None:

@@ -271,9 +271,12 @@ class Supervisor:
         """Change what a context may cost at most, besides its share of the service's budget.
 
         Raises:
-            DamondError: As :meth:`context`.
+            NotRunningError: It does not run, and begins by its configuration.
+            DamondError: As :meth:`Contexts.get`.
         """
         context = self.contexts.get(name)
+        if not context.life.runs:
+            raise NotRunningError(f"{name} is {context.state}", hint="'damond status' shows what runs")
         context.spec = replace(context.spec, max_cpu=max_cpu)
         self.sharing.share(self.contexts.running())
 
@@ -365,7 +368,8 @@ class Supervisor:
     def _describe(self, name: str) -> dict[str, Any]:
         if name not in self.contexts:
             return never_started(self.contexts.known[name])
-        return describe_context(self.contexts.get(name), self.hub, self._host)
+        configured = name in self.contexts.known
+        return describe_context(self.contexts.get(name), self.hub, self._host, configured=configured)
 
 
 def _forward_stderr(raw: bytes) -> None:

@@ -133,18 +133,26 @@ class Live:
         """Take what is kept, then what comes; begin again when the service comes back."""
         while True:
             try:
-                stream = aiter(subscribe(name, kinds=("snapshot", "summary"), runtime_dir=self._directory))
-                coming = asyncio.ensure_future(anext(stream))  # connected first, so that no gap is between
-                for each in await asyncio.to_thread(self._kept, name):
-                    watched.add(each)
-                while True:
-                    watched.add(await coming)
-                    await self.tell()
-                    coming = asyncio.ensure_future(anext(stream))
+                await self._read_on(name, watched)
             except ProtocolError as error:
                 _log.warning("%s: %s", name, error)
             except DamondError:
                 await self.changed(STATUS_EVERY_S)
+
+    async def _read_on(self, name: str, watched: Watched) -> None:
+        stream = aiter(subscribe(name, kinds=("snapshot", "summary"), runtime_dir=self._directory))
+        coming = asyncio.ensure_future(anext(stream))  # connected first, so that no gap is between
+        try:
+            for each in await asyncio.to_thread(self._kept, name):
+                watched.add(each)
+            while True:
+                watched.add(await coming)
+                await self.tell()
+                coming = asyncio.ensure_future(anext(stream))
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+            await stream.aclose()
 
     def _kept(self, name: str) -> list[Snapshot | Summary]:
         with Client(self._directory) as client:

@@ -32,7 +32,7 @@ def parse_block(given: object) -> int | str:
     """
     if given == AUTO:
         return AUTO
-    number = int(given) if isinstance(given, int | str) and str(given).isdigit() and given is not True else 0
+    number = int(given) if isinstance(given, int | str) and str(given).isdecimal() and given is not True else 0
     if number not in [1 << order for order in range(MAX_BLOCK.bit_length())]:
         raise ValueError('must be "auto" or a power of two from 1 to 64 (pages)')
     return number

@@ -99,7 +99,7 @@ def _modules(root: Root) -> Iterator[Finding]:
 
 
 def _pid(word: str) -> int | None:
-    return int(word) if word.isdigit() and int(word) > 0 else None
+    return int(word) if word.isdecimal() and int(word) > 0 else None
 
 
 def _threads(root: Root) -> Iterator[tuple[int, str]]:

@@ -140,7 +140,7 @@ def survey(root: Root, *, locked: bool = False) -> Survey:
     """
     running = find_kdamonds(root)
     word = root.read_word(NR_KDAMONDS)
-    number = int(word) if word.isdigit() else 0
+    number = int(word) if word.isdecimal() else 0
     mark = read_mark(root) if number else None
     if mark and number == 1 and (not mark.alive(root) or (locked and mark == Owner.myself(root))):
         pid = root.read_word(f"{KDAMONDS}/0/pid")

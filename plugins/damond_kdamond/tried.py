@@ -100,7 +100,7 @@ def read_tried(root: Root) -> Rows:
             (
                 name
                 for name in os.listdir(directory)  # noqa: PTH208
-                if name.isdigit()
+                if name.isdecimal()
             ),
             key=int,
         )

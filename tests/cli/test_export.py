@@ -38,6 +38,24 @@ def test_json_goes_to_standard_output(where: Path) -> None:
     assert {row["context"] for row in rows} == {"web"}
 
 
+def test_what_is_no_plain_file_is_not_replaced(where: Path) -> None:
+    """A pipe is written into, and a link keeps pointing to its file; Parquet needs a file."""
+    os.mkfifo(where / "pipe")
+    (where / "link").symlink_to("real")
+    with subprocess.Popen(["cat", "pipe"], cwd=where, stdout=subprocess.PIPE) as reader:
+        done = damond("export", "--format", "csv", "-o", "pipe", "a.damond", cwd=where)
+        assert done.returncode == 0, done.stderr
+        read, _ = reader.communicate(timeout=60)
+    assert (where / "pipe").is_fifo()
+    done = damond("export", "--format", "csv", "-o", "link", "a.damond", cwd=where)
+    assert done.returncode == 0, done.stderr
+    assert (where / "link").is_symlink()
+    assert (where / "real").read_bytes() == read
+    done = damond("export", "--format", "parquet", "-o", "pipe", "a.damond", cwd=where)
+    assert "pipe is no file, and Parquet needs one" in done.stderr
+    assert (where / "pipe").is_fifo()
+
+
 def test_a_span_of_time(where: Path) -> None:
     """Counted from the end, or by the clock; one outside of the record says what there is."""
     done = damond("export", "--format", "json", "--context", "web", "--from", "-1s", "a.damond", cwd=where)

@@ -44,6 +44,16 @@ def test_states(served: Served) -> None:
     assert " paused " in damond(served, "status").stdout
 
 
+def test_a_context_that_can_not_be_started_by_name(served: Served) -> None:
+    """What is in no configuration is not said to start by 'damond start'."""
+    served.start("passing", {"primitive": "synthetic"})
+    with served.client() as client:
+        client.stop("passing", "one")
+    words = damond(served, "status").stdout
+    assert "passing: stopped (requested)\n" in words
+    assert "one: stopped (requested); 'damond start one' starts it" in words
+
+
 def test_one_context(served: Served) -> None:
     """With a name: what happened to it, and what its worker wrote last."""
     served.start("raises", bad("check_accesses", "raise"))
@@ -59,6 +69,9 @@ def test_one_context(served: Served) -> None:
 
     words = wait(told)
     assert words.index("last lines of its standard error") < words.rindex("is out of cheese\n")
+    before = wait(lambda: served.row("raises")["worker_before"])
+    assert before["exit"] == "exit status 70"
+    assert "is out of cheese" in "".join(before["stderr"])
     assert "one" not in [line.split()[0] for line in words.splitlines()]
     assert '"events"' in damond(served, "status", "one", "--json").stdout
     done = damond(served, "status", "onne")

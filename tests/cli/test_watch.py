@@ -29,6 +29,10 @@ def test_a_service_that_goes_away_is_waited_for(service: Any) -> None:
         rest, errors = watch.communicate(timeout=30)
     assert note == "damond: note: the service is gone; waiting for it to come back (Ctrl-C ends)\n"
     assert (after["context"], after["schema"]) == ("one", 1)
+    assert {name: type(before[name]) for name in ("epoch", "seq", "missed", "restarted")} == {
+        "epoch": int, "seq": int, "missed": int, "restarted": bool,
+    }  # fmt: skip
+    assert after["epoch"] > before["epoch"]
     assert errors.strip() == ""
     assert all(json.loads(row)["context"] == "one" for row in rest.splitlines())
     assert watch.returncode == 0

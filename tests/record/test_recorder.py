@@ -60,6 +60,18 @@ def test_a_record_that_is_lost_is_told(tmp_path: Path) -> None:
         recorder.close()
 
 
+def test_a_message_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    """What goes wrong in the thread that writes, whatever it is, is no silence."""
+    recorder = Recorder(tmp_path / "a.damond")
+    recorder.add([Event(context="web", time_ns=START_NS, event="started", details={"odd": object()})])
+    deadline = time.monotonic() + LIMIT_S
+    with pytest.raises(RecordError, match="TypeError"):  # noqa: PT012 - whenever it is seen
+        while time.monotonic() < deadline:
+            recorder.add([])
+    with pytest.raises(RecordError, match="TypeError"):
+        recorder.close()
+
+
 def test_a_record_in_use_is_refused(tmp_path: Path) -> None:
     """At once, before anything is recorded."""
     with Recorder(tmp_path / "a.damond"), pytest.raises(RecordBusyError):

@@ -113,6 +113,25 @@ def test_every_problem_is_listed(tmp_path: Path) -> None:
     assert len(found) == len(expected)
 
 
+def test_lists_of_what_is_no_name(tmp_path: Path) -> None:
+    """A list in a list is told where it is, as any other mistake."""
+    found = problems(
+        tmp_path,
+        """
+        [service]
+        plugins = [["a"]]
+        [record]
+        contexts = [["a"]]
+        [context.a]
+        primitive = "synthetic"
+        sample_interval = "1ms.5"
+        """,
+    )
+    assert len(found) == 3
+    assert any("plugins" in each for each in found)
+    assert any("contexts" in each for each in found)
+
+
 def test_a_fault_in_the_defaults_is_told_once(tmp_path: Path) -> None:
     """What is wrong with [defaults] is not repeated by every context; what a context makes of it is."""
     found = problems(

@@ -66,6 +66,25 @@ def test_needs_nothing_more(public_path: Path, monkeypatch: pytest.MonkeyPatch) 
         served.abandon()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else: run as root")
+@pytest.mark.parametrize("has_state", [False, True])
+def test_gives_away_the_state_alone(public_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_state: bool) -> None:
+    """The directory of its state becomes the user's, for a record that is asked for later; where it began does not."""
+    here, state = public_path / "here", public_path / "state"
+    for each in (here, state):
+        each.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("STATE_DIRECTORY", str(state) if has_state else "")
+    served = Served(public_path, '[service]\nuser = "nobody"\ngroup = "nogroup"\n' + synthetic("one"))
+    try:
+        assert served.status()["processes"]["supervisor"]["user"] == "nobody"
+        served.end()
+    finally:
+        served.abandon()
+    assert here.stat().st_uid == 0
+    assert (state.stat().st_uid != 0) == has_state
+
+
 def use(client: Client, served: Served) -> None:
     """Ask everything once."""
     for ask in (client.hello, client.contexts, client.status, client.plugins):

@@ -1,5 +1,6 @@
 """The service records by itself: a process of its own, kept alive, seen in status."""
 
+import asyncio
 import os
 import select
 import signal
@@ -17,9 +18,10 @@ import pytest
 from damond.client import Client
 from damond.errors import ConfigError
 from damond.plugin import Registry
-from damond.record import Record
+from damond.record import Record, Recorder
 from damond.service import config
 from damond.service.privileges import Identity
+from damond.service.recording import Recording, RecordSettings
 from damond.service.state_dir import hand_over
 
 LIMIT_S = 50.0
@@ -160,14 +162,48 @@ def test_reload_changes_what_is_recorded(serve: Callable[[str], Served], tmp_pat
     served.wait(lambda record: (record["nr_snapshots"] or 0) > 5)
     served.config.write_text(f'service.max_cpu = "off"\n[record]\npath = "{two}"\nmax_age = "1h"\n' + CONTEXTS)
     with Client(served.runtime) as client:
-        client.reload()
+        assert client.reload()["recording"] == [f"into {two}"]
         served.wait(lambda record: record["path"] == str(two) and (record["nr_snapshots"] or 0) > 5)
         assert len(_seqs(one, "one")) > 0
         served.config.write_text('service.max_cpu = "off"\n' + CONTEXTS)
-        client.reload()
+        assert client.reload()["recording"] == ["off"]
         status = client.status()
     assert status["record"] is None
     assert status["nr_running"] == 2
+
+
+def test_reloads_come_one_after_the_other(serve: Callable[[str], Served], tmp_path: Path) -> None:
+    """Whoever asks twice leaves no recorder behind that nobody knows of: the service ends, and its record is free."""
+    served = serve(f'[record]\npath = "{tmp_path / "a.damond"}"\n')
+    served.wait(lambda record: record["state"] == "running")
+    two = tmp_path / "b.damond"
+    served.config.write_text(f'service.max_cpu = "off"\n[record]\npath = "{two}"\n' + CONTEXTS)
+    for _ in range(2):
+        served._process.send_signal(signal.SIGHUP)
+    served.wait(lambda record: record["path"] == str(two) and (record["nr_snapshots"] or 0) > 5)
+    served.end()
+    with Recorder(two):
+        assert len(_seqs(two, "one")) > 0
+
+
+def test_a_recorder_that_can_not_be_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why, with what helps; it is tried again, and the service can end."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+
+    async def serve() -> dict[str, Any]:
+        recording = Recording(tmp_path, RecordSettings(tmp_path / "a.damond"))
+        recording.start()
+        async with asyncio.timeout(LIMIT_S):
+            while recording.describe()["restarts"] < 2:  # noqa: ASYNC110 - it has no event of its own
+                await asyncio.sleep(0.01)
+        found = recording.describe()
+        await recording.close()
+        return found
+
+    found = asyncio.run(serve())
+    assert found["state"] == "backoff"
+    assert "can't be run: No such file or directory" in found["error"]["message"]
+    assert found["error"]["hint"]
 
 
 def test_no_recorder_outlives_its_supervisor(serve: Callable[[str], Served], tmp_path: Path) -> None:
@@ -242,3 +278,5 @@ def test_the_state_is_handed_over(tmp_path: Path) -> None:
     assert (state.stat().st_uid, state.stat().st_gid, state.stat().st_mode & 0o777) == (65534, 65534, 0o750)
     assert (state / "record.damond").stat().st_uid == 65534
     assert outside.stat().st_uid == 0
+    with pytest.raises(ValueError, match="is no directory of the service"):
+        hand_over(Path(), Identity(65534, 65534))

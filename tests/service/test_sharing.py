@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from damond.client import Client, subscribe
-from damond.errors import UsageError
+from damond.errors import InvalidAttrsError, NotRunningError, UsageError
 from tests.service.test_service import LIMIT_S, Served
 
 CONTEXT = '[context.{}]\nprimitive = "synthetic"\n{}\n'
@@ -78,3 +78,15 @@ def test_tuned_by_hand(served: Served) -> None:
                 break
         with pytest.raises(UsageError, match="max_cpu"):
             client.tune("a", max_cpu="much")
+
+
+def test_a_refused_change_is_none_at_all(served: Served) -> None:
+    """Attributes that can't be leave the bound as it was; of what does not run nothing can change."""
+    with Client(served.run) as client:
+        before = served.row("a")["share"]
+        with pytest.raises(InvalidAttrsError, match="max_nr_regions"):
+            client.tune("a", {"min_nr_regions": 10, "max_nr_regions": 5}, max_cpu="0.01%")
+        assert served.row("a")["share"]["max_cpu"] > before["max_cpu"] / 2 > 0.0001
+        client.stop("b")
+        with pytest.raises(NotRunningError, match="b is stopped"):
+            client.tune("b", max_cpu="2%")
