@@ -90,7 +90,7 @@ def test_in_init(served: Served, steady: Witness, how: str, exit_: str, words: s
     row = served.wait_for(name, "failed")
     assert (row["exit"], row["restarts"], row["pid"]) == (exit_, 0, None)
     assert words.format(where="init") in row["error"]["message"]
-    assert [each.event for each in steady.events(name)] == ["starting", "failed"]
+    steady.wait(lambda _: [each.event for each in steady.events(name)] == ["starting", "failed"])
 
 
 @pytest.mark.parametrize(("how", "exit_", "words"), ENDS)

@@ -1,5 +1,6 @@
 """A service and a terminal, for commands as a user runs them."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -109,11 +110,15 @@ def service(serve: Callable[..., Service]) -> Service:
     return serve()
 
 
+_THE_END = b"\x00the end\x00"
+
+
 class Terminal:
     """A command on a terminal of 80 x 24, and everything that it wrote there."""
 
     def __init__(self, *args: str, begin: Sequence[str] = DAMOND) -> None:
         self.text = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode  # what is read may end within a character
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self._theirs = theirs
@@ -146,8 +151,11 @@ class Terminal:
         while self.process.poll() is None:
             assert time.monotonic() < deadline_s, self.text
             self._read(0.1)
-        while self._read(0):
-            pass
+        os.write(self._theirs, _THE_END)  # behind all that the command wrote, which the kernel may hand over later
+        while not self.text.endswith(_THE_END.decode()):
+            assert time.monotonic() < deadline_s, self.text
+            self._read(0.1)
+        self.text = self.text.removesuffix(_THE_END.decode())
         return self.process.returncode
 
     def hang_up(self) -> None:
@@ -167,7 +175,7 @@ class Terminal:
     def _read(self, timeout_s: float) -> bool:
         if not select.select([self._ours], [], [], timeout_s)[0]:
             return False
-        self.text += os.read(self._ours, 65536).decode()
+        self.text += self._decode(os.read(self._ours, 65536))
         return True
 
     def close(self) -> None:

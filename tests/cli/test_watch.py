@@ -6,12 +6,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import pytest
 
 DAMOND = [sys.executable, "-m", "damond"]
+
+
+def _rows(lines: "SimpleQueue[str]") -> Iterator[dict[str, Any]]:
+    while True:
+        yield json.loads(lines.get(timeout=30))
 
 
 def test_a_service_that_goes_away_is_waited_for(service: Any) -> None:
@@ -20,13 +27,18 @@ def test_a_service_that_goes_away_is_waited_for(service: Any) -> None:
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
         assert watch.stdout is not None
         assert watch.stderr is not None
-        before = json.loads(watch.stdout.readline())
+        rows: SimpleQueue[str] = SimpleQueue()
+        reading = Thread(target=lambda: [rows.put(row) for row in watch.stdout or ()])  # a full pipe would stop it
+        reading.start()
+        before = json.loads(rows.get(timeout=30))
         service.stop()
         note = watch.stderr.readline()
         service.start()
-        after = next(row for row in map(json.loads, watch.stdout) if row["start_ns"] > before["end_ns"] + 10**9)
+        after = next(row for row in _rows(rows) if row["start_ns"] > before["end_ns"] + 10**9)
         watch.send_signal(signal.SIGTERM)
-        rest, errors = watch.communicate(timeout=30)
+        errors = watch.stderr.read()
+        watch.wait(30)
+        reading.join(30)
     assert note == "damond: note: the service is gone; waiting for it to come back (Ctrl-C ends)\n"
     assert (after["context"], after["schema"]) == ("one", 1)
     assert {name: type(before[name]) for name in ("epoch", "seq", "missed", "restarted")} == {
@@ -34,7 +46,8 @@ def test_a_service_that_goes_away_is_waited_for(service: Any) -> None:
     }  # fmt: skip
     assert after["epoch"] > before["epoch"]
     assert errors.strip() == ""
-    assert all(json.loads(row)["context"] == "one" for row in rest.splitlines())
+    while not rows.empty():
+        assert json.loads(rows.get())["context"] == "one"
     assert watch.returncode == 0
 
 

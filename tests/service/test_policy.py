@@ -25,10 +25,13 @@ def first_with(policy: str, options: Mapping[str, float]) -> Snapshot:
         seed=1,
     )
     with EmbeddedSupervisor() as supervisor, Subscriber(supervisor.endpoints.stream, ["one"], ("snapshot",)) as reader:
+        assert reader.wait_connected(LIMIT_S)
         supervisor.start([spec])
         for _ in range(3):
             snapshot = reader.receive(LIMIT_S)
         assert isinstance(snapshot, Snapshot)
+        assert snapshot.origin is not None
+        assert snapshot.origin.seq == 2
         return snapshot
 
 

@@ -53,6 +53,10 @@ def process() -> Iterator["subprocess.Popen[str]"]:
         made.communicate()
 
 
+def process_says(pid: int, name: str) -> str:
+    return Path(f"/proc/{pid}/{name}").read_text()
+
+
 def test_asked_once(unseen: None, process: "subprocess.Popen[str]") -> None:
     """The launcher is asked about a process once, and again when it runs something else."""
     launcher = Launcher()
@@ -68,6 +72,8 @@ def test_asked_once(unseen: None, process: "subprocess.Popen[str]") -> None:
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
+    # Neither half: execve(2) changes the name before the command line.
+    wait(lambda: process_says(process.pid, "comm") == "cat\n" and process_says(process.pid, "cmdline") == "liar\0-\0")
     wait(lambda: "python" not in exe())
     assert exe() == os.path.realpath("/bin/cat")
     assert [pids.count(process.pid) for pids in launcher.asked].count(1) == 2

@@ -63,15 +63,16 @@ def dead() -> int:
     return process.pid
 
 
+PF_KTHREAD = 0x00200000
+
+
 def is_kernel_thread(pid: int) -> bool:
-    """Say whether it has no executable; not seen for processes of others, unless by root."""
+    """Say whether it is one, by the flags in /proc/PID/stat (field 9)."""
     try:
-        Path(f"/proc/{pid}/exe").readlink()
-    except FileNotFoundError:
-        return Path(f"/proc/{pid}").exists() and not Path(f"/proc/{pid}/cmdline").read_bytes()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return False
-    return False
+    return bool(int(fields[6]) & PF_KTHREAD)
 
 
 def changes(witness: Witness, context: str) -> list[tuple[str, list[int], list[int]]]:
@@ -85,6 +86,18 @@ def changes(witness: Witness, context: str) -> list[tuple[str, list[int], list[i
     ]
 
 
+def told_last(served: Served, name: str, event: str, reason: str) -> dict[str, Any]:
+    """Give the row of a context once that event is the last that the supervisor was told of: the stream is ahead."""
+
+    def look() -> dict[str, Any] | None:
+        row = served.row(name)
+        last = row["events"][-1]
+        return row if (last["event"], last["reason"]) == (event, reason) else None
+
+    found: dict[str, Any] = wait(look, lambda: served.row(name)["events"])
+    return found
+
+
 def test_selected_targets(serve: Any, start: Start, tmp_path: Path) -> None:
     """Processes that are found and that end are told on the stream, in status and in the log, with ids and reason."""
     mark = f"mark-{tmp_path.name}"
@@ -96,12 +109,12 @@ def test_selected_targets(serve: Any, start: Start, tmp_path: Path) -> None:
         witness.wait(lambda _: changes(witness, "sel")[1:] == [("selected", [second.pid], [])])
         first.communicate()
         witness.wait(lambda _: changes(witness, "sel")[2:] == [("ended", [], [first.pid])])
-    row = served.row("sel")
+    row = told_last(served, "sel", "targets_changed", "ended")
     assert row["targets"] == [second.pid]
     told = [each for each in row["events"] if each["event"] == "targets_changed"]
     assert [each["reason"] for each in told] == ["selected", "selected", "ended"]
     assert told[-1]["details"]["removed"] == [{"id": first.pid, "pid": first.pid}]
-    assert f"sel: targets_changed: {first.pid} gone (ended)" in served.log.read_text()
+    wait(lambda: f"sel: targets_changed: {first.pid} gone (ended)" in served.log.read_text())
 
 
 def test_named_targets(serve: Any, start: Start) -> None:
@@ -175,13 +188,14 @@ def test_pause_and_resume(serve: Any) -> None:
         # Rests again as before, and says why.
         witness.wait(lambda _: witness.events("one")[-1].reason == "its worker has been restarted")
         assert witness.events("one")[-1].event == "paused"
-    assert [each["event"] for each in served.row("one")["events"]][-4:] == [
+    row = told_last(served, "one", "paused", "its worker has been restarted")
+    assert [each["event"] for each in row["events"]][-4:] == [
         "restarting",
         "starting",
         "started",
         "paused",
     ]
-    assert "one: paused (requested)" in served.log.read_text()
+    wait(lambda: "one: paused (requested)" in served.log.read_text())
 
 
 @pytest.mark.parametrize("others", [1, 0], ids=["others go on", "none is left"])

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from damond.core import Attrs, Context, Target
@@ -410,6 +411,7 @@ def test_blocks(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
 def test_block_within_a_region(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
     """Of a region of many blocks one is looked at, wholly; the next pass may look at another."""
     primitive, ctx = started(tree, pids[0], block=4)
+    ctx.rng = np.random.default_rng(1)
     ctx.targets[0].set_ranges([(FIRST, FIRST + 16 * PAGE)])
     seen = set()
     for _ in range(40):
