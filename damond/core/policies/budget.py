@@ -18,6 +18,9 @@ _FINEST: Final = 1 / 64
 _DOUBLINGS: Final = 2.0 ** np.arange(20)
 """By how much the pieces farther away are larger."""
 
+_IDLE_WATCH: Final = 0.8
+"""Part of the regions that watch where nothing is found, and a budget bounds what that costs."""
+
 _FIRST: Final = 1e300
 """What a cut is worth that comes before all others."""
 
@@ -30,7 +33,8 @@ class BudgetOptions:
     """Options of the policy.
 
     Attributes:
-        watch: Part of the regions that watch all memory evenly, 0 to 1.
+        watch: Part of the regions that watch all memory evenly, 0 to 1. While nothing is found, and a budget bounds
+            what that costs, it is 0.8 at least.
         deviations: How many standard deviations two counts must differ by to be told apart.
     """
 
@@ -85,7 +89,7 @@ class BudgetPolicy(Policy):
         samples = ctx.attrs.samples_per_aggr
         total = sum(target.regions.total_sz for target in ctx.targets)
         # As in the kernel, two minimal regions are not told apart without a reason.
-        greatest = max(total / max(self.options.watch * ctx.region_budget, 1), 2.0 * ctx.min_region_sz)
+        greatest = max(total / max(self._watching(ctx) * ctx.region_budget, 1), 2.0 * ctx.min_region_sz)
         found = [self._cuts(target.regions, samples, greatest, ctx) for target in ctx.targets]
         worth = np.concatenate([each[2] for each in found])
         best = np.zeros(len(worth), np.bool_)
@@ -97,6 +101,12 @@ class BudgetPolicy(Policy):
             if kept.any():
                 places, first = np.unique(at[kept], return_index=True)
                 adaptation.cut(target.regions, index[kept][first], places.astype(np.uint64))
+
+    def _watching(self, ctx: Context) -> float:
+        """Give the part of the regions that watch: nearly all of them, while there is nothing else to do."""
+        found = any(target.regions.last_nr_accesses.any() for target in ctx.targets)
+        watch: float = self.options.watch
+        return watch if found or ctx.budget is None else max(watch, _IDLE_WATCH)
 
     def _cuts(self, regions: Regions, samples: int, greatest: float, ctx: Context) -> Cuts:
         size = regions.size.astype(np.float64)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damond.core import Attrs, Context, Region, Regions, Target
+from damond.core import Attrs, Budget, Context, Region, Regions, Target
 from damond.core.policies.budget import BudgetOptions, BudgetPolicy
 
 PAGE = 4096
@@ -93,6 +93,17 @@ def test_all_memory_is_watched() -> None:
     size = ctx.targets[0].regions.size
     assert len(size) == pytest.approx(100, abs=2)
     assert size.max() <= (1 << 30) * PAGE / 100 + PAGE
+
+
+def test_idle_memory_is_watched_by_all_that_may_be_paid_for() -> None:
+    """Where a budget bounds the cost and nothing is found, most of the regions look for something; not afterwards."""
+    ctx, policy = context([(1 << 30, 0)], most=400), BudgetPolicy()
+    ctx.budget = Budget(max_cpu=0.01)
+    adapt(ctx, policy)
+    assert len(ctx.targets[0].regions) == pytest.approx(320, abs=4)
+    ctx.targets[0].regions.nr_accesses[7] = SAMPLES
+    adapt(ctx, policy)
+    assert ctx.targets[0].regions.size.max() == pytest.approx((1 << 30) * PAGE / 100, rel=0.05)
 
 
 def test_watching_moves() -> None:
