@@ -1,40 +1,18 @@
-"""Talking to a running supervisor, from Python.
+"""Questions to a supervisor, and requests; one at a time."""
 
-::
-
-    from damond.client import Client, subscribe
-
-    print(Client().status()["nr_running"])
-
-    for snapshot in subscribe("web"):  # or: async for
-        print(snapshot.accessed_bytes, snapshot.origin.missed)
-"""
-
-import asyncio
 import itertools
-import socket
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import msgpack
 import zmq
-import zmq.asyncio
-import zmq.auth
-from zmq.utils.monitor import recv_monitor_message
 
-from damond.core import Snapshot, Summary
-from damond.errors import ConfigError, NotPermittedError, ProtocolError, UnreachableError, UsageError, from_code
+from damond.client.remote import Remote, check_reachable
+from damond.errors import ProtocolError, UnreachableError, UsageError, from_code
 from damond.stream import wire
 from damond.stream.endpoints import Endpoints, serving_runtime_dir
-from damond.stream.losses import LossReporter
-from damond.stream.mailbox import Mailbox
-from damond.stream.subscriber import AsyncSubscriber, Connect, Subscriber
-from damond.stream.welcome import Welcome
-from damond.stream.wire import Event
-
-__all__ = ["Client", "Event", "Remote", "Snapshot", "Subscription", "Summary", "Welcome", "subscribe"]
 
 VERSION: Final = 1
 MAX_REQUEST_SZ: Final = 256 * 1024
@@ -44,88 +22,6 @@ STEERING: Final = frozenset({"start", "stop", "tune", "pause", "resume", "shutdo
 TIMEOUT_S: Final = 15.0
 """For a reply, on a machine that is out of breath, too; starting and stopping may take longer, see ``Client.start``."""
 _START_TIMEOUT_S: Final = 60.0
-_HANDSHAKE_MS: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """A supervisor elsewhere.
-
-    Attributes:
-        query: Address for questions, ``tcp://HOST:PORT``.
-        stream: Address to subscribe to.
-        server_key: File of the supervisor's public key.
-        client_key: File of our secret key; its public half is on file there.
-    """
-
-    query: str
-    stream: str
-    server_key: Path
-    client_key: Path
-
-    def connect(self, socket: "zmq.Socket[bytes] | zmq.asyncio.Socket", address: str) -> None:
-        """Connect with keys, and wait until the supervisor has let us in: libzmq itself would try for ever.
-
-        Raises:
-            NotPermittedError: It does not know our key, or we do not know its.
-            UnreachableError: Nobody answers within 2 s.
-            ConfigError: A key file can't be read.
-        """
-        self.set_keys(socket)
-        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-        endpoint = f"inproc://handshake-{id(socket)}"
-        socket.monitor(endpoint, events | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
-        with zmq.Socket(zmq.Context(socket.context), zmq.PAIR) as monitor:
-            monitor.setsockopt(zmq.LINGER, 0)
-            monitor.connect(endpoint)
-            socket.connect(address)
-            happened = recv_monitor_message(monitor)["event"] if monitor.poll(_HANDSHAKE_MS) else 0
-        socket.disable_monitor()
-        if happened == 0:
-            raise UnreachableError(f"nobody answers at {address}", hint="is the address right, and the service up?")
-        if happened != zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            raise NotPermittedError(
-                f"{address} refused our key",
-                hint=f"put {self.client_key.stem}.key into its directory of authorised keys, then reload it",
-            )
-
-    def set_keys(self, socket: "zmq.Socket[bytes] | zmq.asyncio.Socket") -> None:
-        """Give a socket the keys, before it is connected.
-
-        Raises:
-            ConfigError: A key file can't be read.
-        """
-        try:
-            server, _ = zmq.auth.load_certificate(self.server_key)
-            public, secret = zmq.auth.load_certificate(self.client_key)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"a key can't be read: {error}", hint="make keys: damond keys DIRECTORY NAME") from error
-        if secret is None:
-            raise ConfigError(f"{self.client_key} holds no secret key", hint="name the file NAME.key_secret")
-        socket.setsockopt(zmq.CURVE_SERVERKEY, server)
-        socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
-        socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
-
-
-def check_reachable(path: Path) -> None:
-    """See at once whether somebody listens on a socket; libzmq would try for ever.
-
-    Raises:
-        UnreachableError: Nobody does.
-        NotPermittedError: It is not for us.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-            raise UnreachableError(
-                f"no supervisor serves on {path.parent}", hint="start one: damond serve --config FILE"
-            ) from None
-        except PermissionError:
-            raise NotPermittedError(
-                f"{path}: permission denied",
-                hint="ask as root, as the user who runs the supervisor or, to read only, as a member of its group",
-            ) from None
 
 
 class Client:
@@ -342,128 +238,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class Subscription:
-    """What a supervisor publishes, for ``for`` and for ``async for``. Survives restarts of workers and supervisor.
-
-    Each message tells in ``origin`` how many of its topic were ``missed`` (lost on the way) or ``skipped`` (passed
-    over, with ``latest``) just before it, and whether its worker has been ``restarted``.
-
-    Attributes:
-        welcome: Who publishes: None until the last iteration that began is connected; another ``started_ns`` later
-            means that the supervisor has been started anew.
-    """
-
-    def __init__(
-        self,
-        endpoints: Endpoints,
-        contexts: Iterable[str],
-        kinds: Iterable[str],
-        *,
-        latest: bool,
-        newest_first: bool = False,
-        remote: Remote | None = None,
-    ) -> None:
-        self._endpoints = endpoints
-        self._remote = remote
-        self._contexts = tuple(contexts)
-        self._kinds = tuple(kinds)
-        self._latest = latest
-        self._newest_first = newest_first
-        self._reader: Subscriber | AsyncSubscriber | None = None
-
-    @property
-    def welcome(self) -> Welcome | None:  # noqa: D102 - described by the class
-        return None if self._reader is None else self._reader.welcome
-
-    def open(self) -> Subscriber:
-        """Connect, for those who want to wait with a limit: :meth:`Subscriber.receive`, and ``wait_connected``.
-
-        Raises:
-            UnreachableError: No supervisor is there.
-        """
-        return Subscriber(self._endpoint(), self._contexts, self._kinds, **self._options())
-
-    def mailbox(self) -> Mailbox:
-        """Connect to all contexts, for those who look now and then and never wait: :class:`Mailbox`.
-
-        Raises:
-            UnreachableError: No supervisor is there.
-        """
-        options = self._options()
-        return Mailbox(self._endpoint(), options["connect"], losses=options["losses"])
-
-    def _endpoint(self) -> str:
-        if self._remote is not None:
-            return self._remote.stream
-        check_reachable(self._endpoints.path("stream"))
-        return self._endpoints.stream
-
-    def _options(self) -> dict[str, Any]:
-        connect: Connect | None = None if self._remote is None else self._remote.connect
-        losses = LossReporter("local" if self._remote is None else "remote", self._connect_query)
-        return {"latest": self._latest, "connect": connect, "losses": losses}
-
-    def _connect_query(self, dealer: "zmq.Socket[bytes]") -> None:
-        """Connect to where questions are answered, without waiting."""
-        if self._remote is None:
-            dealer.connect(self._endpoints.query)
-        elif self._remote.query:
-            self._remote.set_keys(dealer)
-            dealer.connect(self._remote.query)
-
-    def __iter__(self) -> Iterator[Any]:
-        with self.open() as subscriber:
-            self._reader = subscriber
-            yield from map(subscriber.prime, self._newest())
-            yield from subscriber
-
-    def _newest(self) -> list[list[bytes]]:
-        """Fetch the newest message of every topic, for a reader that wants to begin with them."""
-        if not self._newest_first:
-            return []
-        with Client(self._endpoints.directory, remote=self._remote) as client:
-            names = self._contexts or tuple(each["name"] for each in client.contexts())
-            found = (client.newest(name, kind) for name in names for kind in self._kinds)
-            return [frames for frames in found if frames]
-
-    async def __aiter__(self) -> AsyncGenerator[Any, None]:
-        async with AsyncSubscriber(self._endpoint(), self._contexts, self._kinds, **self._options()) as subscriber:
-            self._reader = subscriber
-            for frames in await asyncio.to_thread(self._newest):
-                yield subscriber.prime(frames)
-            async for message in subscriber:
-                yield message
-
-
-def subscribe(
-    *contexts: str,
-    kinds: Iterable[str] = ("snapshot",),
-    latest: bool = False,
-    newest_first: bool = False,
-    runtime_dir: Path | str | None = None,
-    remote: Remote | None = None,
-) -> Subscription:
-    """Subscribe to contexts of a running supervisor.
-
-    Args:
-        contexts: Names; none means all.
-        kinds: ``snapshot``, ``summary``, ``event``.
-        latest: When falling behind, skip to the newest message of each topic (events are never skipped).
-        newest_first: Begin with the newest message of every topic that is there already, so that a reader that joins
-            late need not wait for a slow context.
-        runtime_dir: Of the supervisor; None is the default one.
-        remote: Subscribe over the network instead.
-
-    Returns:
-        Something to iterate over, with ``for`` or ``async for``: :class:`damond.core.Snapshot`,
-        :class:`damond.core.Summary` and :class:`Event`.
-
-    Raises:
-        UnreachableError: When the iteration begins and no supervisor is there.
-        NotPermittedError: When it begins, and the supervisor does not let us in.
-        InvalidNameError: A name can't be a context's.
-    """
-    directory = Path(runtime_dir) if runtime_dir is not None else serving_runtime_dir()
-    return Subscription(Endpoints(directory), contexts, kinds, latest=latest, newest_first=newest_first, remote=remote)
