@@ -78,24 +78,25 @@ def _write(kind: str, selection: Selection, output: Path) -> list[str]:
         if kind == "parquet":
             raise RecordError("Parquet can't be written to a pipe", hint="name a file with -o")
         return _STREAMS[kind](selection, sys.stdout.buffer)
-    if output.exists() and not output.is_file():
-        return _write_through(kind, selection, output)
-    output = output.resolve()  # a link stays one
     try:
-        with tempfile.NamedTemporaryFile(dir=output.absolute().parent, prefix=f".{output.name}-", delete=False) as file:
+        if output.exists() and not output.is_file():
+            return _write_through(kind, selection, output)
+        target = output.resolve()  # a link stays one
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}-", delete=False) as file:
             new = Path(file.name)
             try:
                 remarks = tables.write_parquet(selection, new) if kind == "parquet" else _STREAMS[kind](selection, file)
                 file.flush()
                 new.chmod(0o666 & ~_umask())
-                new.replace(output)
+                new.replace(target)
                 if kind == "damo":
                     damo_beside.write(selection, output)
             except BaseException:
                 new.unlink(missing_ok=True)
                 raise
-    except OSError as error:
-        raise RecordError(f"{output} can't be written: {error.strerror}", hint="choose another with -o") from error
+    except (OSError, RuntimeError) as error:  # pathlib raises the latter for links in a circle
+        why = error.strerror if isinstance(error, OSError) else error
+        raise RecordError(f"{output} can't be written: {why}", hint="choose another with -o") from error
     return remarks
 
 
@@ -103,11 +104,8 @@ def _write_through(kind: str, selection: Selection, output: Path) -> list[str]:
     """Write into a pipe or a device, which can't be replaced."""
     if kind == "parquet":
         raise RecordError(f"{output} is no file, and Parquet needs one", hint="name a file with -o")
-    try:
-        with output.open("wb") as stream:
-            return _STREAMS[kind](selection, stream)
-    except OSError as error:
-        raise RecordError(f"{output} can't be written: {error.strerror}", hint="choose another with -o") from error
+    with output.open("wb") as stream:
+        return _STREAMS[kind](selection, stream)
 
 
 def _umask() -> int:

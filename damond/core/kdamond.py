@@ -1,7 +1,7 @@
 """The monitoring loop (``kdamond_fn``)."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from damond.core.snapshot import Snapshot
 from damond.core.surroundings import Clock, Sink, StopSource
 from damond.core.target import Target
 from damond.core.tuning import IntervalsGoal
-from damond.errors import InvalidAttrsError
+from damond.errors import DamondError, InvalidAttrsError
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
 _log = logging.getLogger(__name__)
@@ -283,7 +283,8 @@ class Kdamond:
             DamondError: The primitive can't change its targets.
         """
         ctx, before = self.ctx, list(self.ctx.targets)
-        kept = {target.id: target for target in before}
+        kept = {target.id: target for target in self.wanted_targets}
+        self._forget_reused({target.id for target in targets})
         wanted = [kept.get(target.id, target) for target in targets]
         ctx.targets[:] = wanted + self._ended_uncounted(wanted)
         try:
@@ -296,11 +297,21 @@ class Kdamond:
             for target in ctx.targets:
                 if target.id not in kept:
                     target.regions.miss_all()
-        if len(self._leaving) == len(ctx.targets):
+        if self._leaving and len(self._leaving) == len(ctx.targets):
             self._deliver_unfinished()
             self._counting.begin()
             self._let_leave()
         self._limit_sizes()
+
+    @property
+    def wanted_targets(self) -> list[Target]:
+        """The targets without those that have ended, and are kept only until their last counts are delivered."""
+        return [target for target in self.ctx.targets if target not in self._leaving]
+
+    def _forget_reused(self, ids: Collection[int]) -> None:
+        """Let go at once of what has ended and whose id is wanted again, for another one: a pid can come back."""
+        if any(target.id in ids for target in self._leaving):
+            self._let_leave()
 
     def _ended_uncounted(self, wanted: Sequence[Target]) -> list[Target]:
         """List targets that have ended by themselves, and whose last counts are still to be delivered."""
@@ -311,10 +322,15 @@ class Kdamond:
 
     def _let_leave(self) -> None:
         """Let go of targets that have ended: their last counts have been delivered."""
-        if self._leaving:
-            leaving, self._leaving = self._leaving, []
-            self.ctx.targets[:] = [target for target in self.ctx.targets if target not in leaving]
+        if not self._leaving:
+            return
+        before, self.ctx.targets[:] = list(self.ctx.targets), self.wanted_targets
+        try:
             self._primitive.retarget(self.ctx)
+        except DamondError as error:  # nobody has asked who could be told; the next change of targets asks again
+            _log.info("%s: targets that have ended stay: %s", self.ctx.name, error)
+            self.ctx.targets[:] = before
+        self._leaving = []
 
     def pause(self, *, paused: bool) -> None:
         """Stop sampling until it is resumed; what was counted so far is delivered. Use it through :meth:`call`.
@@ -327,6 +343,7 @@ class Kdamond:
         self._primitive.pause(self.ctx, paused=paused)
         if paused:
             self._deliver_unfinished()
+            self._let_leave()
             self._count_anew()
         self.paused = paused
         self._counting.begin()

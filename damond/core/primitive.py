@@ -112,7 +112,7 @@ class Primitive(ABC):
     tunes_intervals: bool = False
     """Whether somebody else tunes the intervals to the goal of the context (the kernel); set in :meth:`init`."""
 
-    collects_at_once: bool = True
+    collects_at_once: bool = False
     """Whether :meth:`collect` yields what there is, and waits for nothing: then it is called once more at the end."""
 
     def __init__(self, options: Any) -> None:

@@ -57,7 +57,7 @@ class Commands:
         if by_process:
             refuse_gone(added)
         self._reporter.retargeted(ENDED)
-        before = list(ctx.targets)
+        before = self._kdamond.wanted_targets
         self._kdamond.retarget([Target(each, pid=each if by_process else None) for each in message["ids"]])
         try:
             refuse_left_out(ctx, added)

@@ -136,7 +136,11 @@ class Command:
         """End it, and what it has started that is in its process group still: SIGTERM, then SIGKILL."""
         for signum in (signal.SIGTERM, signal.SIGKILL):
             # Not waited for before all have ended: until then nobody else can get its number.
-            os.killpg(self._process.pid, signum)
+            try:
+                os.killpg(self._process.pid, signum)
+            except PermissionError as error:  # of none of them: they have become somebody else's
+                _log.warning("what %s has started can't be ended: %s", self._process.args, error)
+                break
             if await asyncio.to_thread(self._have_ended, time.monotonic() + _COMMAND_GRACE_S):
                 break
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -165,5 +169,7 @@ class Command:
             except ProcessLookupError:
                 continue
             stack.callback(os.close, fd)
-            if not select.select([fd], (), (), 0)[0]:
+            poll = select.poll()  # not select(2), which takes no descriptor from 1024 on
+            poll.register(fd, select.POLLIN)
+            if not poll.poll(0):
                 yield fd

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 
 
 def command(module: str, *args: str) -> list[str]:
@@ -20,6 +21,14 @@ def environment() -> dict[str, str]:
         **os.environ,
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),  # noqa: PTH109 - a text is needed
+        "PYTHONPATH": os.pathsep.join(filter(None, (path or _here() for path in sys.path))),
         "DAMOND_LOG_LEVEL": logging.getLevelName(logging.getLogger("damond").getEffectiveLevel()),
     }
+
+
+def _here() -> str:
+    """Give the working directory, for an interactive session that imports from there; "" if it is gone."""
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return ""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from damond.errors import DamondError, NotRunningError, WorkerFailedError
+from damond.errors import ConfigError, DamondError, NotRunningError, WorkerFailedError
 from damond.plugin import Registry
 from damond.service import config as configuration
 from damond.service import reload
@@ -56,6 +56,7 @@ class Service:
         self._authorized: Authorized | None = None
         self._recording: Recording | None = None
         self._reloading = asyncio.Lock()
+        self._reload_task: asyncio.Task[dict[str, Any]] | None = None
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
         """Serve until SIGTERM, SIGINT or the verb ``shutdown``.
@@ -85,9 +86,8 @@ class Service:
             # Keys are for root's eyes: read before this process becomes somebody else.
             pair = load_pair(self._config.remote.key) if self._config.remote.key else None
             record = self._record_settings(self._config)
-            own = state_directory()
-            if own and identity is not None:  # a record may be asked for later, and then it is too late
-                hand_over(Path(own), identity)
+            if identity is not None:
+                _hand_over_state(identity, record)
             async with Supervisor(
                 runtime,
                 self._registry,
@@ -215,6 +215,8 @@ class Service:
 
     async def _end_recording(self) -> None:
         """Let the recorder see the end of every context, and write the rest."""
+        if self._reload_task is not None:
+            self._reload_task.cancel()
         async with self._reloading:
             recording, self._recording = self._recording, None
         if recording is None:
@@ -230,11 +232,20 @@ class Service:
             ConfigError: It is faulty: nothing has changed.
         """
         async with self._reloading:
-            return await self._reload()
+            # A task of its own: an end does not wait until all is started that was asked for.
+            self._reload_task = asyncio.create_task(self._reload())
+            try:
+                return await self._reload_task
+            except asyncio.CancelledError:
+                if not self._reload_task.cancelled() or not self._control.shutdown.is_set():
+                    raise
+                raise _ending() from None
+            finally:
+                self._reload_task = None
 
     async def _reload(self) -> dict[str, Any]:
         if self._control.shutdown.is_set():
-            raise NotRunningError("the service is ending", hint="start it again: it reads its configuration then")
+            raise _ending()
         new = configuration.load(self._path, self._registry)
         if self._authorized is not None and new.remote.authorized is not None:
             revoked = self._authorized.read(new.remote.authorized)
@@ -271,6 +282,29 @@ class Service:
                 notify("WATCHDOG=1")
             # What is late now is ended within seconds: to come back only after the whole interval could miss two.
             await asyncio.sleep(interval_s if fresh else min(interval_s, _SOON_S))
+
+
+def _ending() -> NotRunningError:
+    return NotRunningError("the service is ending", hint="start it again: it reads its configuration then")
+
+
+def _hand_over_state(identity: Identity, record: RecordSettings | None) -> None:
+    """Give the directory for the state of the service away; a record may be asked for later, when it is too late.
+
+    Raises:
+        ConfigError: There is to be a record in it, and it can't be given away.
+    """
+    own = state_directory()
+    if not own:
+        return
+    try:
+        hand_over(Path(own), identity)
+    except (OSError, ValueError) as error:
+        words = f"{own} can't be given to uid {identity.uid}: {error}"
+        if record is not None and str(record.path.parent) == own:
+            hint = "it must be a directory, not a link; or name another path in [record]"
+            raise ConfigError(words, hint=hint) from error
+        _log.warning("%s; no record can be kept there", words)
 
 
 def _take_all_descriptors() -> None:

@@ -128,7 +128,9 @@ class Supervisor:
             pass
         except WorkerFailedError as error:  # the launcher is stopped; it ends all workers when it goes on
             _log.error("%s", error)
-        await asyncio.gather(*(each.end_command() for each in self.contexts))
+        ended = await asyncio.gather(*(each.end_command() for each in self.contexts), return_exceptions=True)
+        for trouble in filter(None, ended):
+            _log.error("a command of a context is not ended: %s", trouble)
         try:
             await self.launcher.__aexit__(*exc)
         finally:
@@ -258,14 +260,15 @@ class Supervisor:
             DamondError: The worker refused; as :meth:`Contexts.get`.
         """
         context = self.contexts.get(name)
-        targets = self._changed_targets(context, add, remove) if add or remove else []
+        if add or remove:
+            self._changed_targets(context, add, remove)  # refused before anything is done
         if attrs or goal != "keep":
             wanted = {} if goal == "keep" else {"goal": goal}
             await context.request("tune", attrs=attrs, **wanted)
             kept = context.spec.intervals_goal if isinstance(goal, str) else goal
             context.spec = replace(context.spec, attrs={**context.spec.attrs, **attrs}, intervals_goal=kept)
-        if targets:
-            await context.retarget(targets, REQUESTED, add)
+        if add or remove:  # from what is watched by now: others may have been found meanwhile
+            await context.retarget(self._changed_targets(context, add, remove), REQUESTED, add)
 
     def bound(self, name: str, max_cpu: float | None) -> None:
         """Change what a context may cost at most, besides its share of the service's budget.

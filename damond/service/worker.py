@@ -28,7 +28,7 @@ from damond.core import (
     Regions,
     Target,
 )
-from damond.core.regions import align_down, align_up
+from damond.core.regions import ADDRESS_LIMIT, align_down, align_up
 from damond.errors import DamondError, NotPermittedError, PluginError, UnreachableError, UsageError
 from damond.plugin import Registry, parse_options
 from damond.service import heap
@@ -123,7 +123,7 @@ def _whole_pages(ranges: Sequence[tuple[int, int]]) -> list[AddrRange]:
     whole: list[AddrRange] = []
     for each in Regions(ranges).ranges():
         start = max(align_down(each.start, MIN_REGION_SZ), whole[-1].end if whole else 0)
-        end = align_up(each.end, MIN_REGION_SZ)
+        end = min(align_up(each.end, MIN_REGION_SZ), ADDRESS_LIMIT - MIN_REGION_SZ)
         if start < end:
             whole.append(AddrRange(start, end))
     return whole

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import threading
 import time
 
 import psutil
 import pytest
 
+from damond.errors import DamondError
 from damond.service.restart import BASE_S, CAP_S, MAX_TRIES, STABLE_S, Backoff
 from tests.chaos.conftest import STEADY, Serve
 from tests.chaos.rig import Witness, bad, frozen, synthetic, wait
@@ -172,3 +174,30 @@ def test_stopped_while_starting(serve: Serve) -> None:
     log = served.log.read_text()
     assert [log.count(f"hangs: does not end; sending {each}") for each in ("SIGTERM", "SIGKILL")] == [1, 1]
     assert "serving" not in log
+
+
+def test_ends_while_it_reloads(serve: Serve) -> None:
+    """SIGTERM does not wait until all is started that a reload has asked for."""
+    served = serve(synthetic("one"))
+    config = served.run.parent / "damond.toml"
+    hangs = '[context.{}]\nprimitive = "bad"\noptions = {{where = "init", how = "hang"}}\n'
+    config.write_text(config.read_text() + "".join(map(hangs.format, ("first", "second"))))
+    refused: list[DamondError] = []
+
+    def reload() -> None:
+        with served.client() as client:
+            try:
+                client.reload()
+            except DamondError as error:
+                refused.append(error)
+
+    asking = threading.Thread(target=reload)
+    asking.start()
+    wait(lambda: any(row["name"] == "first" and row.get("pid") for row in served.status()["contexts"]))
+    served.end()
+    asking.join()
+    log = served.log.read_text()
+    assert "first: does not end; sending SIGKILL" in log
+    assert "was not ready after" not in log
+    assert "second: starting" not in log
+    assert len(refused) == 1

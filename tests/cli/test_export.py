@@ -53,6 +53,11 @@ def test_what_is_no_plain_file_is_not_replaced(where: Path) -> None:
     assert (where / "real").read_bytes() == read
     done = damond("export", "--format", "parquet", "-o", "pipe", "a.damond", cwd=where)
     assert "pipe is no file, and Parquet needs one" in done.stderr
+    (where / "circle").symlink_to("circle")
+    for name in ("circle", 300 * "a"):
+        done = damond("export", "--format", "csv", "-o", name, "a.damond", cwd=where)
+        assert (done.returncode, "Traceback" in done.stderr) == (65, False), done.stderr
+        assert "can't be written" in done.stderr
     assert (where / "pipe").is_fifo()
 
 

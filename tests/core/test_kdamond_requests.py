@@ -209,3 +209,65 @@ def test_memory_that_is_new_in_an_aggregation() -> None:
     assert target.regions.nr_missed.tolist() == [MISSED_ALL]
     target.regions.miss_none()
     assert target.regions.nr_missed.tolist() == [0]
+
+
+def test_a_pause_lets_what_has_ended_go(monitor: Any, sociable_recorder: Any, context: Any) -> None:
+    """After it there is nothing of a target that ended before, whose last counts the pause has delivered."""
+    primitive = sociable_recorder(hits=always)
+
+    def end(kdamond: Kdamond) -> None:
+        primitive.ended.add(2)
+        keep(1)(kdamond)
+
+    asks = {99: end, 119: lambda k: k.pause(paused=True), 121: lambda k: k.pause(paused=False)}
+    ctx = context(attrs=LONG, targets=[made(1), made(2)], waits_for_targets=True)
+    run = monitor(primitive, ctx, samples=400, asks=asks)
+    assert [sorted(found(each)) for each in run.snapshots] == [[1, 2], [1], [1]]
+    assert run.snapshots[0].partial
+
+
+def test_a_target_that_is_not_wanted_any_more_leaves_no_empty_snapshot(
+    monitor: Any, sociable_recorder: Any, context: Any
+) -> None:
+    """Where the only target lives, and is deselected, there is nothing to deliver."""
+    ctx = context(attrs=LONG, targets=[made(1)], waits_for_targets=True)
+    assert monitor(sociable_recorder(hits=always), ctx, samples=160, asks={99: keep()}).snapshots == []
+
+
+def test_an_id_that_is_somebody_elses_now(monitor: Any, sociable_recorder: Any, context: Any) -> None:
+    """A pid that comes back within the aggregation that its last owner ended in is a new target."""
+    primitive = sociable_recorder(hits=lambda _, target: [target.id not in primitive.ended] * len(target.regions))
+
+    def end(kdamond: Kdamond) -> None:
+        primitive.ended.add(2)
+        keep(1)(kdamond)
+
+    def come_back(kdamond: Kdamond) -> None:
+        primitive.ended.clear()
+        old = {id(target) for target in kdamond.ctx.targets if target.id == 2}
+        kdamond.retarget([*kdamond.wanted_targets, made(2)])
+        assert [id(target) in old for target in kdamond.ctx.targets if target.id == 2] == [False]
+
+    ctx = context(attrs=LONG, targets=[made(1), made(2)], waits_for_targets=True)
+    run = monitor(primitive, ctx, samples=400, asks={99: end, 149: come_back})
+    assert [sorted(found(each)) for each in run.snapshots] == [[1, 2], [1, 2]]
+    assert run.calls[: run.calls.index("snapshot")].count("retarget [1]") == 1
+
+
+def test_what_has_ended_stays_where_a_primitive_wants_it(monitor: Any, sociable_recorder: Any, context: Any) -> None:
+    """A primitive that refuses to let it go ends nothing: everybody else is monitored as before."""
+
+    class Keeping(sociable_recorder):  # type: ignore[misc]
+        def retarget(self, ctx: Context) -> None:
+            if len(ctx.targets) < 2:
+                raise UsageError("two at least", hint="")
+
+    primitive = Keeping(hits=always)
+
+    def end(kdamond: Kdamond) -> None:
+        primitive.ended.add(2)
+        keep(1)(kdamond)
+
+    ctx = context(attrs=LONG, targets=[made(1), made(2)], waits_for_targets=True)
+    run = monitor(primitive, ctx, samples=400, asks={99: end})
+    assert [sorted(found(each)) for each in run.snapshots] == [[1, 2], [1, 2]]

@@ -77,6 +77,7 @@ def collecting(recorder: type, windows: list[list[Window]]) -> Any:
 
     class Collecting(recorder):  # type: ignore[misc]
         owns_regions = True
+        collects_at_once = True
 
         def collect(self, ctx: Context) -> Iterator[Window]:
             self.calls.append("collect")

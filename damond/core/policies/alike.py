@@ -33,6 +33,7 @@ class Alike:
         share = both / (2 * max(nr_samples, 1))
         noise = deviations * np.sqrt(both * (1 - share))
         self._limit = np.maximum(noise, threshold)
+        self._nr_samples = nr_samples
         self._split_idle = split_idle
 
     def differ(self, left: Counts, right: Counts) -> NDArray[np.bool_]:
@@ -51,20 +52,21 @@ class Alike:
 
         As :func:`damond.core.adaptation.merge`, but that the average of what has grown is kept exactly and rounded
         once: rounded down at each step, as in the kernel, it ends up to one access too low for every region joined.
+        What could not be looked at at all stays apart: nothing would stand behind what it is joined with.
         """
         if len(regions) < 2:  # noqa: PLR2004
             return
         columns = (regions.start, regions.end, regions.nr_accesses, regions.last_nr_accesses, regions.age)
-        rows = zip(*(column.tolist() for column in columns), strict=True)
+        rows = zip(*(column.tolist() for column in (*columns, self._kinds(regions))), strict=True)
         limit, top, split_idle = self._limit.tolist(), len(self._limit) - 1, self._split_idle
-        start, end, nr, last, years = next(rows)
+        start, end, nr, last, years, kind = next(rows)
         merged = []
-        for r_start, r_end, r_nr, r_last, r_age in rows:
+        for r_start, r_end, r_nr, r_last, r_age, r_kind in rows:
             if (
                 end == r_start
                 and r_end - start <= sz_limit
                 and abs(nr - r_nr) <= limit[min(int(nr + r_nr), top)]
-                and not (split_idle and (nr > 0) != (r_nr > 0))
+                and not (split_idle and kind != r_kind)
             ):
                 sz_l, sz = end - start, r_end - start
                 nr += (r_nr - nr) * (sz - sz_l) / sz
@@ -72,12 +74,17 @@ class Alike:
                 end = r_end
             else:
                 merged.append((start, end, math.floor(nr + _ROUND), last, years))
-                start, end, nr, last, years = r_start, r_end, r_nr, r_last, r_age
+                start, end, nr, last, years, kind = r_start, r_end, r_nr, r_last, r_age, r_kind
         merged.append((start, end, math.floor(nr + _ROUND), last, years))
         if len(merged) < len(regions):
             starts, ends, nrs, lasts, ages = map(list, zip(*merged, strict=True))
             behind = adaptation.merged_samples(regions, np.array(starts, np.uint64), np.array(ends, np.uint64))
             regions.assign(starts, ends, nrs, lasts, ages, nr_samples=behind)
+
+    def _kinds(self, regions: Regions) -> NDArray[np.int8]:
+        """Tell apart what was accessed (1), what was not (0), and what no sample could look at (-1)."""
+        unseen = regions.nr_missed >= max(self._nr_samples, 1)
+        return np.where(regions.nr_accesses > 0, 1, np.where(unseen, -1, 0)).astype(np.int8)
 
 
 def borders(regions: Regions, alike: Alike) -> NDArray[np.intp]:

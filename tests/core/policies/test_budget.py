@@ -106,6 +106,20 @@ def test_idle_memory_is_watched_by_all_that_may_be_paid_for() -> None:
     assert ctx.targets[0].regions.size.max() == pytest.approx((1 << 30) * PAGE / 100, rel=0.05)
 
 
+def test_what_could_not_be_looked_at_stays_apart() -> None:
+    """It takes nothing of what is known from the idle memory beside it; where there are too many regions it may."""
+    ctx = context([(1 << 20, 0)] * 6, most=400)
+    regions = ctx.targets[0].regions
+    regions.nr_missed[2:4] = SAMPLES
+    BudgetPolicy().merge(ctx, 0, 1 << 60)
+    assert regions.start.tolist() == [0, 2 * PAGE << 20, 4 * PAGE << 20]
+    assert regions.nr_samples.tolist() == [2 * SAMPLES, 0, 2 * SAMPLES]
+    few = context([(1 << 20, 0)] * 6, most=3)
+    few.targets[0].regions.nr_missed[1::2] = SAMPLES
+    BudgetPolicy().merge(few, 0, 1 << 60)
+    assert few.nr_regions <= 3
+
+
 def test_watching_moves() -> None:
     """Memory is cut at other places each time: nothing can hide at a fixed border."""
     policy, ctx = BudgetPolicy(), context([(1 << 20, 0)], most=400)
