@@ -1,7 +1,7 @@
 """The monitoring loop (``kdamond_fn``)."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,11 +16,12 @@ from damond.core.pacing import Pacer
 from damond.core.policies.kernel import KernelPolicy
 from damond.core.policy import Policy
 from damond.core.primitive import Primitive, Window
+from damond.core.roster import Roster
 from damond.core.snapshot import Snapshot
 from damond.core.surroundings import Clock, Sink, StopSource
 from damond.core.target import Target
 from damond.core.tuning import IntervalsGoal
-from damond.errors import DamondError, InvalidAttrsError
+from damond.errors import InvalidAttrsError
 from damond.units import NSEC_PER_USEC, USEC_PER_SEC
 
 _log = logging.getLogger(__name__)
@@ -68,12 +69,10 @@ class Kdamond:
         self._stop = stop
         self._sink = sink
         self._policy = policy or KernelPolicy()
-        # 5.15 ends without valid targets only where the primitive can tell (A kernel primitive leaves the hook NULL).
-        self._tells_validity = type(primitive).target_valid is not Primitive.target_valid
         self.paused = False
         self._pacer = Pacer(ctx, primitive)
         self._calls: list[Callable[[], None]] = []
-        self._leaving: list[Target] = []
+        self._roster = Roster(ctx, primitive)
         self._deadline_ns = 0
         self._counting = Counting(ctx, primitive, clock)
 
@@ -282,55 +281,16 @@ class Kdamond:
         Raises:
             DamondError: The primitive can't change its targets.
         """
-        ctx, before = self.ctx, list(self.ctx.targets)
-        kept = {target.id: target for target in self.wanted_targets}
-        self._forget_reused({target.id for target in targets})
-        wanted = [kept.get(target.id, target) for target in targets]
-        ctx.targets[:] = wanted + self._ended_uncounted(wanted)
-        try:
-            self._primitive.retarget(ctx)
-        except BaseException:
-            ctx.targets[:] = before
-            raise
-        self._leaving = [target for target in ctx.targets if target not in wanted]
-        if ctx.window_samples:
-            for target in ctx.targets:
-                if target.id not in kept:
-                    target.regions.miss_all()
-        if self._leaving and len(self._leaving) == len(ctx.targets):
+        if self._roster.replace(targets):
             self._deliver_unfinished()
             self._counting.begin()
-            self._let_leave()
+            self._roster.let_leave()
         self._limit_sizes()
 
     @property
     def wanted_targets(self) -> list[Target]:
-        """The targets without those that have ended, and are kept only until their last counts are delivered."""
-        return [target for target in self.ctx.targets if target not in self._leaving]
-
-    def _forget_reused(self, ids: Collection[int]) -> None:
-        """Let go at once of what has ended and whose id is wanted again, for another one: a pid can come back."""
-        if any(target.id in ids for target in self._leaving):
-            self._let_leave()
-
-    def _ended_uncounted(self, wanted: Sequence[Target]) -> list[Target]:
-        """List targets that have ended by themselves, and whose last counts are still to be delivered."""
-        if not (self.ctx.window_samples and self._tells_validity) or self._primitive.owns_regions:
-            return []
-        gone = [target for target in self.ctx.targets if target not in wanted and len(target.regions)]
-        return [target for target in gone if not self._primitive.target_valid(target)]
-
-    def _let_leave(self) -> None:
-        """Let go of targets that have ended: their last counts have been delivered."""
-        if not self._leaving:
-            return
-        before, self.ctx.targets[:] = list(self.ctx.targets), self.wanted_targets
-        try:
-            self._primitive.retarget(self.ctx)
-        except DamondError as error:  # nobody has asked who could be told; the next change of targets asks again
-            _log.info("%s: targets that have ended stay: %s", self.ctx.name, error)
-            self.ctx.targets[:] = before
-        self._leaving = []
+        """The targets without those that have ended, and stay only until their last counts are delivered."""
+        return self._roster.wanted
 
     def pause(self, *, paused: bool) -> None:
         """Stop sampling until it is resumed; what was counted so far is delivered. Use it through :meth:`call`.
@@ -343,7 +303,7 @@ class Kdamond:
         self._primitive.pause(self.ctx, paused=paused)
         if paused:
             self._deliver_unfinished()
-            self._let_leave()
+            self._roster.let_leave()
             self._count_anew()
         self.paused = paused
         self._counting.begin()
@@ -364,11 +324,8 @@ class Kdamond:
     def _need_stop(self) -> bool:
         if self.end_reason:
             return True
-        if (
-            self._tells_validity
-            and not self.ctx.waits_for_targets
-            and not any(map(self._primitive.target_valid, self.ctx.targets))
-        ):
+        # 5.15 ends without valid targets only where the primitive can tell (a kernel primitive leaves the hook NULL).
+        if not self.ctx.waits_for_targets and not self._roster.any_valid():
             self.end_reason = "target_gone"
             return True
         return False
@@ -405,7 +362,7 @@ class Kdamond:
         self._reset()
         self._policy.split(ctx)
         self._primitive.reset_aggregated(ctx)
-        self._let_leave()
+        self._roster.let_leave()
         self._pace(nr_regions)
 
     def _reset(self) -> None:
