@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import pytest
@@ -9,3 +10,8 @@ from tests.kdamond.fakes import FakeKernel
 def kernel(tmp_path: Path) -> FakeKernel:
     """A kernel with DAMON and tracefs, and nobody who uses them."""
     return FakeKernel(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "damond_kdamond")
