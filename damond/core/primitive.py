@@ -159,7 +159,8 @@ class Primitive(ABC):
     def check_accesses(self, ctx: Context) -> int:
         """Count an access for every region whose sampled page was accessed since it was prepared.
 
-        Adds the pages looked at to ``ctx.checks``, and those of which nothing could be said to ``ctx.unknown``.
+        Adds the pages looked at to ``ctx.checks``, and those of which nothing could be said to ``ctx.unknown``; regions
+        of which this sample could say nothing are told by :meth:`Regions.miss`: they are not to be taken for cold.
 
         Returns:
             The highest ``nr_accesses`` of all regions: the threshold of the next merge depends on it.
