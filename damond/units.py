@@ -92,6 +92,11 @@ def format_percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"  # noqa: PLR2004 - 10 % has two already
 
 
+def format_times(number: float) -> str:
+    """Write how many times more something is, for people: two digits or whole numbers, and no exponent."""
+    return f"{number:.2g}" if number < 10 else f"{number:,.0f}"  # noqa: PLR2004
+
+
 def format_interval(usec: float) -> str:
     """Write microseconds for people, in the largest unit that leaves a number of at least one."""
     for unit in ("h", "min", "s", "ms"):

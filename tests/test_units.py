@@ -13,6 +13,7 @@ from damond.units import (
     format_interval,
     format_percent,
     format_size,
+    format_times,
     parse_interval,
     parse_percent,
     parse_size,
@@ -52,6 +53,12 @@ def test_no_interval(text: str) -> None:
         parse_interval(text)
     assert "us, ms, s" in caught.value.hint
     assert (caught.value.code, caught.value.errno) == ("invalid_unit", 22)
+
+
+@pytest.mark.parametrize(("number", "text"), [(1.05, "1.1"), (9.4, "9.4"), (10, "10"), (1510.4, "1,510")])
+def test_format_times(number: float, text: str) -> None:
+    """Two digits or a whole number, and never an exponent."""
+    assert format_times(number) == text
 
 
 def test_a_number_of_any_length() -> None:

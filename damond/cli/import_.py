@@ -33,6 +33,11 @@ def command(output: Path, name: str | None, sample: int | None, aggr: int | None
     imported = import_damo(path, output, name, given)
     for each in imported.remarks:
         click.echo(f"damond: note: {each}", err=True)
+    click.echo(
+        "damond: note: damo's files say neither what one check looks at (a page is assumed: lower bounds hold only if "
+        "that is right) nor what memory the processes have",
+        err=True,
+    )
     names = ", ".join(imported.contexts)
     click.echo(f"imported {names}: {imported.nr_snapshots} snapshots into {output}", err=True)
 

@@ -1,6 +1,7 @@
 """The manual page, from what the commands say of themselves: ``python -m damond.cli.man > damond.1``."""
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,10 +18,15 @@ _FILES: Final = {
 _STATUS: Final = {
     "0": "What was asked for is done.",
     "64": "The arguments make no sense, or name what there is not.",
+    "65": "A file is no record, or is damaged.",
+    "66": "There is no such process or file, or nothing in it.",
     "69": "The service is not there, or this machine can't do it.",
+    "70": "A part of damond, or a plugin, has failed.",
+    "75": "Something else runs, or writes to the same file: try again later.",
     "77": "Not permitted.",
     "78": "The configuration is faulty.",
     "130": "Interrupted.",
+    "others": "Those of the command that 'monitor' or 'record' has started.",
 }
 
 
@@ -42,15 +48,18 @@ def page() -> Iterator[str]:
     yield from [".SH SEE ALSO", r".BR proc_pid_pagemap (5),", r".BR systemd.unit (5)"]
 
 
-def _command(name: str) -> Iterator[str]:
-    parent = click.Context(cli, info_name="damond")
-    command = cli.get_command(parent, name)
-    assert command is not None, name  # noqa: S101 - COMMANDS is what get_command looks it up in
+def _command(name: str, parent: click.Context | None = None, group: click.Group = cli) -> Iterator[str]:
+    parent = parent or click.Context(cli, info_name="damond")
+    command = group.get_command(parent, name)
+    assert command is not None, name  # noqa: S101 - the list of commands is what get_command looks it up in
     ctx = click.Context(command, info_name=name, parent=parent)
-    yield f".SS damond {name}"
-    yield _text(f"damond {name} {' '.join(command.collect_usage_pieces(ctx))}")
+    yield f".SS {ctx.command_path}"
+    yield _text(f"{ctx.command_path} {' '.join(command.collect_usage_pieces(ctx))}")
     yield from [".PP", *_paragraphs(command.help)]
     yield from _options(command, ctx)
+    if isinstance(command, click.Group):
+        for each in command.list_commands(ctx):
+            yield from _command(each, ctx, command)
 
 
 def _options(command: click.Command, ctx: click.Context) -> Iterator[str]:
@@ -65,10 +74,14 @@ def _row(term: str, meaning: str) -> Iterator[str]:
 
 
 def _paragraphs(text: str | None) -> Iterator[str]:
-    for number, paragraph in enumerate((text or "").replace("\b", "").split("\n\n")):
+    for number, paragraph in enumerate((text or "").split("\n\n")):
         if number:
             yield ".PP"
-        yield _text(" ".join(paragraph.split()))
+        if paragraph.lstrip().startswith("\b"):  # click's mark for lines that stay as they are
+            lines = textwrap.dedent(paragraph.replace("\b\n", "", 1).lstrip("\n")).splitlines()
+            yield from [".nf", *(_text(line.strip()) for line in lines), ".fi"]
+        else:
+            yield _text(" ".join(paragraph.split()))
 
 
 def _text(text: str) -> str:

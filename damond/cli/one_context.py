@@ -13,9 +13,9 @@ from damond.units import format_interval
 def details(each: Mapping[str, Any]) -> Iterator[Text]:
     """Yield lines on one context, beyond its row of the table: what it watches, what happened, and its last words."""
     if each.get("attrs"):
-        yield Text(f"  {_attrs(each['attrs'])}")
+        yield Text(f"  {attrs_in_words(each['attrs'])}")
     if each.get("targets"):
-        yield Text(f"  watches {', '.join(map(str, each['targets']))}")
+        yield Text(f"  watches target {', '.join(map(str, each['targets']))}")
     if each.get("restarts"):
         yield Text(f"  started again {each['restarts']} times in a row")
     if each.get("exit") not in (None, "", "alive"):
@@ -43,6 +43,7 @@ def _said(event: Mapping[str, Any]) -> dict[str, Any]:
 _INTERVALS: Final = {"sample": "sample_interval", "aggr": "aggr_interval", "update": "primitive_update_interval"}
 
 
-def _attrs(attrs: Mapping[str, int]) -> str:
+def attrs_in_words(attrs: Mapping[str, int]) -> str:
+    """Say how often is looked, and at how many regions."""
     intervals = [f"{word} {format_interval(attrs[name])}" for word, name in _INTERVALS.items()]
     return f"{', '.join(intervals)}; {attrs['min_nr_regions']} to {attrs['max_nr_regions']} regions"

@@ -15,7 +15,7 @@ from damond.cli.rows import Row, group
 from damond.cli.words import address, clock, granularity_words, per_second, percent, share_of, shortened
 from damond.core import Snapshot, TargetSnapshot
 from damond.core.mappings import NOTHING_MAPPED, Mappings, MapsByTarget, cut
-from damond.units import NSEC_PER_USEC, format_interval, format_percent, format_size
+from damond.units import NSEC_PER_USEC, format_interval, format_percent, format_size, format_times
 
 DIM: Final = Style(dim=True)
 BOLD: Final = Style(bold=True)
@@ -209,7 +209,7 @@ def budget_words(snapshot: Snapshot) -> list[str]:
         return []
     bounds = [] if used.max_cpu is None else [f"{format_percent(used.max_cpu)} of a CPU"]
     bounds += [] if used.max_checks_per_s is None else [f"{used.max_checks_per_s:,.0f} checks/s"]
-    held = f", samples {used.stretched:.3g} times rarer" if used.stretched >= _HELD_BACK else ""
+    held = f", samples {format_times(used.stretched)} times rarer" if used.stretched >= _HELD_BACK else ""
     held += f", {used.max_nr_regions} regions at most" if used.max_nr_regions < snapshot.max_nr_regions else ""
     return [f"budget {' and '.join(bounds)}{held}"]
 

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.text import Text
 
 from damond.cli import options, output, table
-from damond.cli.one_context import details
+from damond.cli.one_context import attrs_in_words, details
 from damond.cli.picture import short_interval
 from damond.cli.table import Column
 from damond.cli.troubles import troubles
 from damond.client import Client
 from damond.errors import UnknownNameError
-from damond.units import NSEC_PER_USEC, format_interval, format_percent, format_size
+from damond.units import NSEC_PER_USEC, format_interval, format_percent, format_size, format_times
 
 _HELD_BACK: Final = 2.0
 """A budget that makes samples so many times rarer is told."""
@@ -38,9 +38,9 @@ _COLUMNS: Final = (
     Column("regions", right=True, rank=4),
     Column("working set", right=True),
     Column("CPU", right=True),
-    Column("finds", right=True, rank=6),
-    Column("RSS", right=True, rank=2),
-    Column("pid", right=True, rank=5),
+    Column("finds >=", right=True, rank=6),
+    Column("worker RSS", right=True, rank=2),
+    Column("worker pid", right=True, rank=5),
 )
 
 
@@ -141,12 +141,14 @@ def _row(each: Mapping[str, Any]) -> dict[str, str]:
     newest, process = each.get("newest"), each.get("process")
     if each["state"] == "running" and newest:
         row["regions"] = str(newest["nr_regions"])
-        row["working set"] = f"{format_size(newest['accessed_bytes'])} of {format_size(newest['total_bytes'])}"
+        row["working set"] = (
+            f"{format_size(newest['accessed_bytes'])} of {format_size(newest['total_bytes'])} monitored"
+        )
         row["CPU"] = format_percent(newest["cpu_fraction"])
         if newest["smallest_found_bytes"] is not None:
-            row["finds"] = format_size(newest["smallest_found_bytes"])
+            row["finds >="] = format_size(newest["smallest_found_bytes"])
     if process:
-        row["RSS"], row["pid"] = format_size(process["rss_bytes"]), str(each["pid"])
+        row["worker RSS"], row["worker pid"] = format_size(process["rss_bytes"]), str(each["pid"])
     return row
 
 
@@ -168,6 +170,8 @@ def _remarks(each: Mapping[str, Any]) -> list[Text]:
     if each["state"] == "stopped":
         help_words = f"; 'damond start {name}' starts it" if each.get("configured") else ""
         return [Text(f"{name}: stopped ({each['reason']}){help_words}")]
+    if each["state"] == "running" and not each.get("newest"):
+        return [Text(f"{name}: no result yet: {attrs_in_words(each['attrs'])}")] if each.get("attrs") else []
     return [Text(f"{name}: {words}") for words in _doubts(each.get("newest"))] if each["state"] == "running" else []
 
 
@@ -179,7 +183,7 @@ def _doubts(newest: Mapping[str, Any] | None) -> Iterator[str]:
     if used and used["stretched"] >= _HELD_BACK:
         bounds = [] if used["max_cpu"] is None else [f"{format_percent(used['max_cpu'])} of a CPU"]
         bounds += [] if used["max_checks_per_s"] is None else [f"{used['max_checks_per_s']:,.0f} checks/s"]
-        yield f"its budget of {' and '.join(bounds)} makes samples {used['stretched']:.3g} times rarer"
+        yield f"its budget of {' and '.join(bounds)} makes samples {format_times(used['stretched'])} times rarer"
     if advice and (found is None or found * _WORTH_A_WORD > newest["total_bytes"]):
         cost = "for the same cost" if advice["cost"] <= 1 else f"for {advice['cost']:.2g} times the cost"
         missed = "hot areas may be missed" if found is None else f"hot areas below {format_size(found)} may be missed"

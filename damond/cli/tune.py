@@ -1,13 +1,18 @@
 """``damond tune``: change a running context without losing its results."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import click
 
 from damond.cli import options
+from damond.cli.one_context import attrs_in_words
 from damond.client import Client
 from damond.errors import UsageError
+from damond.units import format_percent
+
+_HELD_BACK: Final = 1.05
+"""A budget that makes samples so many times rarer is told."""
 
 
 @click.command("tune")
@@ -36,7 +41,8 @@ def command(
 ) -> None:
     """Change intervals, numbers of regions, targets or cost of a running context; what it has found is kept.
 
-    Intervals that are given stay as they are, unless --autotune is given as well: then tuning goes on from them.
+    Intervals that are given stay as they are, as far as source and budget allow, unless --autotune is given as well:
+    then tuning goes on from them. What is in force is said.
     """
     asked = {"sample_interval": sample, "aggr_interval": aggr, "primitive_update_interval": update}
     asked["min_nr_regions"], asked["max_nr_regions"] = regions or (None, None)
@@ -48,4 +54,9 @@ def command(
         if autotune is not None:
             goal = {} if autotune else "off"
         client.tune(name, attrs, add_targets=add, remove_targets=remove, goal=goal, max_cpu=max_cpu)
-    click.echo(f"tuned: {name}")
+        (row,) = [each for each in client.status()["contexts"] if each["name"] == name]
+    click.echo(f"tuned: {name}; in force: {attrs_in_words(row['attrs'])}")
+    held = row.get("newest") and row["newest"].get("budget")
+    if held and (sample or aggr or max_cpu) and held["stretched"] >= _HELD_BACK:
+        words = f"a budget of {format_percent(held['max_cpu'])} of a CPU" if held["max_cpu"] else "its budget"
+        click.echo(f"damond: note: {words} holds it back; [service] max_cpu bounds all contexts together", err=True)

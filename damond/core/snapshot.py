@@ -246,8 +246,14 @@ class Summary:
     origin: Origin | None = None
 
 
-def summarize(snapshot: Snapshot) -> Summary:
-    """Sum up one snapshot by the formulas of DAMON_STAT (mm/damon/stat.c, Linux 6.17)."""
+def summarize(snapshot: Snapshot, watched_us: int | None = None) -> Summary:
+    """Sum up one snapshot by the formulas of DAMON_STAT (mm/damon/stat.c, Linux 6.17).
+
+    Args:
+        snapshot: The newest.
+        watched_us: For how long the context has been monitored, if that is known: nothing has been idle for longer,
+            though ages are counted in aggregations, and those may have become longer. Microseconds.
+    """
     span_us = max((snapshot.end_ns - snapshot.start_ns) // NSEC_PER_USEC, 1)
     size = np.concatenate([np.zeros(0, np.uint64), *(target.size for target in snapshot.targets)])
     nr_accesses = np.concatenate([np.zeros(0, np.uint32), *(target.nr_accesses for target in snapshot.targets)])
@@ -259,7 +265,7 @@ def summarize(snapshot: Snapshot) -> Summary:
         total_bytes=snapshot.total_bytes,
         accessed_bytes=snapshot.accessed_bytes,
         bandwidth_bps=accesses_sz * USEC_PER_SEC // span_us,
-        idle_ms=_idle_percentiles(size, nr_accesses, age, snapshot.aggr_us),
+        idle_ms=_idle_percentiles(size, nr_accesses, age, snapshot.aggr_us, watched_us),
         nr_regions=snapshot.nr_regions,
         checks_per_s=snapshot.checks * USEC_PER_SEC / span_us,
         cpu_fraction=snapshot.cpu_us / span_us,
@@ -286,11 +292,15 @@ def idle_us(nr_accesses: Counts, age: Counts, aggr_us: int | NDArray[np.int64]) 
     return np.where(nr_accesses > 0, -lasted, lasted)
 
 
-def _idle_percentiles(size: Addrs, nr_accesses: Counts, age: Counts, aggr_us: int) -> dict[int, int]:
+def _idle_percentiles(
+    size: Addrs, nr_accesses: Counts, age: Counts, aggr_us: int, watched_us: int | None
+) -> dict[int, int]:
     """Sort bytes by idle time and read the idle time at each percentile. Milliseconds."""
     if not len(size):
         return {}
     lasted_us = idle_us(nr_accesses, age, aggr_us)
+    if watched_us is not None:
+        lasted_us = lasted_us.clip(-watched_us, watched_us)
     order = np.argsort(lasted_us, kind="stable")
     reached = np.cumsum(size[order].astype(np.float64))
     rows = np.searchsorted(reached, [reached[-1] * p / 100 for p in IDLE_PERCENTILES])

@@ -156,6 +156,11 @@ class Registry:
     def _registered(self, entry_point: EntryPoint) -> ModuleType | object:
         plugin = entry_point.load()
         version = getattr(plugin, "damond_api_version", None)
+        if version is None:
+            raise PluginError(
+                f"plugin {entry_point.name!r} does not say for which version of the plugin API it was written",
+                hint=f"write damond_api_version = {hookspecs.API_VERSION} into the module of its entry point",
+            )
         if version != hookspecs.API_VERSION:
             raise PluginError(
                 f"plugin {entry_point.name!r} was written for version {version} of the plugin API, "

@@ -19,10 +19,14 @@ _LEAST_SHARE: Final = 0.5
 """A period of which less than this was recorded is left out."""
 
 
+_NEARLY: Final = 1.1
+"""Windows of a second take a little longer than that, and are seconds all the same."""
+
+
 def period_of(subject: Subject) -> int:
-    """Choose a period: a minute, if there are ten of them, else 10 s or 1 s; never less than a window. Nanoseconds."""
+    """Choose a period: a minute, if there are ten of them, else 10 s or 1 s; about a window at least. Nanoseconds."""
     window_ns = -(-subject.span_ns // max(subject.nr_windows, 1))
-    possible = [each for each in _PERIODS_NS if each >= window_ns] or [window_ns]
+    possible = [each for each in _PERIODS_NS if _NEARLY * each >= window_ns] or [window_ns]
     return next((each for each in possible if subject.span_ns >= _LEAST_PERIODS * each), possible[-1])
 
 

@@ -326,4 +326,4 @@ def _keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
     }
     for part in path:
         model = Selector if part in ("select", "any", "all", "not") else tables.get(str(part), model)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]

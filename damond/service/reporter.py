@@ -118,7 +118,7 @@ class Reporter:
         self._summary_due_ns = now_ns + SUMMARY_INTERVAL_NS
         span_us = max(self._span_ns // NSEC_PER_USEC, 1)
         summary = replace(
-            summarize(snapshot),
+            summarize(snapshot, max(snapshot.end_ns - self._publisher.epoch, 1) // NSEC_PER_USEC),
             checks_per_s=self._checks * USEC_PER_SEC / span_us,
             cpu_fraction=self._cpu_us / span_us,
             memory=self._footprint.latest(),

@@ -259,8 +259,9 @@ class Service:
             self._record(record)
             recorded = ["off" if record is None else f"into {record.path}"]
         done = await reload.apply(self._supervisor, self._config, new)
+        kept = _needs_restart(self._config, new)
         self._config = new
-        return {**done, "recording": recorded}
+        return {**done, "recording": recorded, "after a restart only": kept}
 
     async def _reload_quietly(self) -> None:
         """Reload on SIGHUP: a faulty file is reported, and changes nothing."""
@@ -282,6 +283,13 @@ class Service:
                 notify("WATCHDOG=1")
             # What is late now is ended within seconds: to come back only after the whole interval could miss two.
             await asyncio.sleep(interval_s if fresh else min(interval_s, _SOON_S))
+
+
+def _needs_restart(old: Config, new: Config) -> list[str]:
+    """List the tables that have changed, and are read only when the service starts."""
+    remote = new.remote.model_copy(update={"authorized": old.remote.authorized})  # clients' keys are read on a reload
+    pairs = {"[service]": (old.service, new.service), "[remote]": (old.remote, remote)}
+    return [name for name, (before, after) in pairs.items() if before != after]
 
 
 def _ending() -> NotRunningError:

@@ -56,6 +56,13 @@ def test_summary() -> None:
     assert result.cpu_fraction == pytest.approx(0.0025)
 
 
+def test_nothing_is_idle_for_longer_than_it_has_been_watched() -> None:
+    """Ages count aggregations, and those may have become longer than they were when most of the ages were counted."""
+    found = snapshot(target([(MIB, 0, 9), (MIB, 20, 9)]))
+    assert set(summarize(found).idle_ms.values()) == {-1000, 1000}
+    assert set(summarize(found, 300_000).idle_ms.values()) == {-300, 300}
+
+
 def test_summary_uses_the_real_duration() -> None:
     """A window that took twice as long has half the bandwidth; idle times count aggregations as they were asked for."""
     result = summarize(snapshot(target([(MIB, 20, 0)]), end_ns=10**18 + 200_000_000, checks=40, cpu_us=100))

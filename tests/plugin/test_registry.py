@@ -13,7 +13,7 @@ BROKEN = [
     pytest.param({"body": "import no_such_module_anywhere"}, "ModuleNotFoundError", id="imports what is not there"),
     pytest.param({"body": "def broken(:"}, "SyntaxError", id="no Python"),
     pytest.param({"version": 2}, "written for version 2 of the plugin API, this damond has version 1", id="newer"),
-    pytest.param({"version": None}, "written for version None", id="no version"),
+    pytest.param({"version": None}, "does not say for which version", id="no version"),
     pytest.param({"version": "'1'"}, "written for version 1", id="version as text"),
     pytest.param(
         {"body": "@hookimpl\ndef damond_primitives():\n    raise KeyError('inside')"}, "KeyError", id="hook raises"

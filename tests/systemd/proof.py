@@ -148,7 +148,8 @@ class Timed(dict[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, value)
-        super().setdefault("at_s", {})[name] = round(time.monotonic(), 1)
+        super().setdefault("at_s", {})[name] = at_s = round(time.monotonic(), 1)
+        print(f"{at_s} s: {name}", flush=True)  # all that is known of a boot that takes too long
 
 
 def prove(facts: Facts) -> None:

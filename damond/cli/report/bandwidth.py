@@ -20,19 +20,20 @@ from damond.units import format_interval, format_size
 def command(asked: Asked, form: Form) -> None:
     """Estimate the memory traffic, as the kernel's DAMON_STAT does: size times accesses found, per second.
 
-    Memory that is accessed more than once between two checks counts once: the figure is a lower bound, and depends on
-    the sampling interval. Compare it only with figures of the same interval.
+    No bound of it: memory that is accessed more than once between two checks counts once, and one byte that is touched
+    counts as its page (with the source referenced as its whole mapping). The figure depends on the sampling interval:
+    compare it only with figures of the same one.
     """
     opened, found = run.measure(asked, bandwidth.measure)
     emit(
         Page(
             kind="bandwidth",
-            title=f"{found.coverage.context}: memory traffic, at least",
+            title=f"{found.coverage.context}: memory traffic, an estimate",
             measured=found,
             coverage=found.coverage,
             body=lambda width, colours: _body(found, width, colours=colours),
             figure=lambda: figures.series(
-                f"{found.coverage.context}: memory traffic, at least",
+                f"{found.coverage.context}: memory traffic, an estimate",
                 found.coverage,
                 [("estimated traffic", found.series)],
                 label="bytes per second",
@@ -62,4 +63,8 @@ def _notes(found: Bandwidth) -> Iterator[str]:
     sampled = ", ".join(
         format_interval(each) for each in dict.fromkeys(sample for sample, _ in found.coverage.intervals)
     )
-    yield f"counted at most once per sampling interval ({sampled}): the real traffic may be far more"
+    page = "mapping" if 0 in found.coverage.granularities else "page"
+    yield (
+        f"an estimate: what is accessed counts once per sampling interval ({sampled}), however often it is; "
+        f"a byte that is touched counts as its whole {page}"
+    )

@@ -143,7 +143,7 @@ def changes(heading: str, found: Diff, shown: int) -> "Figure":
     rest = len(found.changes) - len(rows)
     axis.set_xlabel(
         "colder < change of hot bytes: size times the share of samples that found an access > hotter"
-        + (f"; {rest} smaller ones not drawn" if rest else "")
+        + (f"\n{rest} smaller ones not drawn" if rest else "")
     )
     return picture
 

@@ -130,7 +130,7 @@ def _totals(before: Side, after: Side) -> list[list[str]]:
     rows = [
         ["working set, median", amount(before.wss_median_bytes), amount(after.wss_median_bytes)],
         ["working set, p99", amount(before.wss_p99_bytes), amount(after.wss_p99_bytes)],
-        ["traffic, at least", f"{amount(before.bandwidth_bps)}/s", f"{amount(after.bandwidth_bps)}/s"],
+        ["traffic, estimated", f"{amount(before.bandwidth_bps)}/s", f"{amount(after.bandwidth_bps)}/s"],
     ]
     if before.memory.rss is not None and after.memory.rss is not None:
         rows.append(["RSS at the end", amount(before.memory.rss.newest), amount(after.memory.rss.newest)])

@@ -1,6 +1,7 @@
 """Pictures of reports for files, drawn by matplotlib (extra ``report``)."""
 
 import itertools
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INCHES: Final = (11, 6.2)
+_HEADING: Final = 110
+"""Characters of a heading beside a legend."""
 _NR_TICKS: Final = 10
 UNKNOWN: Final = "#b8b8b8"
 _UNSEEN: Final = (0.36, 0.45, 0.62, 1.0)
@@ -49,7 +52,8 @@ def figure(heading: str, *coverages: Coverage) -> "Figure":
     facts = [list(based_on.facts(each)) for each in coverages]
     if len(facts) > 1:
         facts = [[f"{name}: {'; '.join(each)}"] for name, each in zip(("before", "after"), facts, strict=True)]
-    picture.suptitle("\n".join([heading, *(line for each in facts for line in each)]), fontsize=10, x=0.01, ha="left")
+    lines = [*textwrap.wrap(heading, _HEADING), *(line for each in facts for line in each)]
+    picture.suptitle("\n".join(lines), fontsize=10, x=0.01, ha="left")
     return picture
 
 

@@ -48,7 +48,7 @@ def scale_of(heat: Heat) -> Scale:
         top = 1.0 if hottest >= _DARK or hottest <= 0 else round_up(hottest)
         return Scale(top, "accessed in % of samples", f"{100 * top:g}")
     top = round_up(hottest) if hottest > 0 else 1.0
-    return Scale(top, "accesses/s of a page, at least", f"{top:g}")
+    return Scale(top, "accesses/s of a page, estimated", f"{top:g}")
 
 
 def round_up(value: float) -> float:

@@ -43,7 +43,7 @@ def command(asked: Asked, form: Form) -> None:
             coverage=found.coverage,
             body=lambda width, colours: _body(found, width, colours=colours),
             figure=lambda: figures.series(
-                f"{found.coverage.context}: touched per {_period(found, 1)}; {' '.join(answer(found))}",
+                "; ".join([f"{found.coverage.context}: touched per {_period(found, 1)}", *answer(found)]),
                 found.coverage,
                 [(f"touched in a {_period(found, 1)}", found.series)],
                 levels=levels(found.memory),
@@ -63,7 +63,7 @@ def answer(found: Sizing) -> Iterator[str]:
     by_percentile = dict(zip(found.percentiles, found.touched_bytes, strict=True))
     span = seconds_words(found.coverage.to_ns - found.coverage.from_ns)
     yield (
-        f"{name} touched {format_size(by_percentile[_HEADLINE])} in {_HEADLINE} % of the {_period(found, 2)}, "
+        f"{name} touched at most {format_size(by_percentile[_HEADLINE])} in {_HEADLINE} % of the {_period(found, 2)}, "
         f"{format_size(found.all_bytes)} in all ({span})."
     )
     if found.memory.rss is not None:
@@ -91,6 +91,9 @@ def _period(found: Sizing, number: int) -> str:
 
 
 def _body(found: Sizing, width: int, *, colours: bool) -> Iterator[Text]:
+    if not found.touched_bytes:
+        yield Text(f"Of no {_period(found, 1)} enough was recorded to size by: record for longer.", BOLD)
+        return
     for sentence in answer(found):
         yield from (Text(line, BOLD) for line in textwrap.wrap(sentence, width))
     yield Text()

@@ -12,7 +12,7 @@ from damond.cli.watching.shown import Moment
 from damond.cli.watching.view import View
 from damond.cli.words import clock, granularity_words, per_second, percent, share_of
 from damond.core import BudgetUse
-from damond.units import NSEC_PER_USEC, USEC_PER_SEC, format_interval, format_size
+from damond.units import NSEC_PER_USEC, USEC_PER_SEC, format_interval, format_percent, format_size, format_times
 
 _STRETCHED: Final = 1.05
 """Intervals that are longer than asked for by less are not worth a word."""
@@ -85,7 +85,7 @@ def _bound(budget: BudgetUse | None) -> str:
     """Say what the budget is, and what it does: the numbers beside it are what is left of those asked for."""
     if budget is None:
         return ""
-    bounds = [f"{100 * budget.max_cpu:.3g} % CPU"] if budget.max_cpu is not None else []
+    bounds = [f"{format_percent(budget.max_cpu)} CPU"] if budget.max_cpu is not None else []
     bounds += [f"{budget.max_checks_per_s:,.0f} checks/s"] if budget.max_checks_per_s is not None else []
-    effect = f", samples {budget.stretched:.3g} times rarer" if budget.stretched >= _STRETCHED else ""
+    effect = f", samples {format_times(budget.stretched)} times rarer" if budget.stretched >= _STRETCHED else ""
     return f" (budget {' and '.join(bounds)}{effect})" if bounds else ""

@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
-from damond.cli.picture import bar
+from damond.cli.picture import bar, short_interval
 from damond.cli.watching.panel import DIM, TITLE, Panel
 from damond.cli.watching.view import View
 from damond.cli.words import percent, share_of
@@ -51,7 +51,7 @@ class Idle(Panel):
         if moment is None or moment.snapshot.origin is None:
             return ""
         watched_us = (moment.end_ns - moment.snapshot.origin.epoch) // NSEC_PER_USEC // USEC_PER_SEC * USEC_PER_SEC
-        return f"watched for {format_interval(watched_us)}"
+        return f"watched for {short_interval(watched_us)}"
 
 
 def _bounds(nr_rows: int) -> tuple[float, ...]:

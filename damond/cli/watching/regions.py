@@ -16,7 +16,7 @@ from damond.cli.watching.view import View
 from damond.cli.words import address, percent, shortened
 from damond.core import AddrRange, TargetSnapshot
 from damond.core.mappings import Mappings
-from damond.units import format_size
+from damond.units import NSEC_PER_USEC, format_size
 
 _ADDRESS, _SIZE, _PERCENT, _AGE, _SAMPLES, _LEAST_NAME, _MAX_BAR = 12, 8, 5, 7, 7, 8, 24
 _MANY: Final = 10**6
@@ -86,9 +86,12 @@ class Regions(Rolling):
         start, size = int(target.start[row]), int(target.size[row])
         heat = min(int(target.nr_accesses[row]) / max(moment.snapshot.max_nr_accesses, 1), 1.0)
         unseen = target.nr_samples.any() and not target.nr_samples[row]
-        rate = "?" if unseen else percent(heat)
+        rate, heat = ("?", 0.0) if unseen else (percent(heat), heat)
         text = Text(f"{address(start)} {format_size(size):>{_SIZE}} {rate:>{_PERCENT}} ")
-        text.append(f"{short_interval(int(target.age[row]) * moment.snapshot.aggr_us):>{_AGE}}")
+        lasted_us = int(target.age[row]) * moment.snapshot.aggr_us
+        if moment.snapshot.origin is not None:  # ages count aggregations, and those may have become longer
+            lasted_us = min(lasted_us, (moment.end_ns - moment.snapshot.origin.epoch) // NSEC_PER_USEC)
+        text.append(f"{short_interval(lasted_us):>{_AGE}}")
         if widths.name:
             name = mappings.name(start, start + size) if mappings is not None else ""
             text.append(f" {shortened(name, widths.name):<{widths.name}}")

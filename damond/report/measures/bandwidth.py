@@ -16,10 +16,11 @@ _NSEC_PER_SEC: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Bandwidth:
-    """How many bytes per second were accessed, at least.
+    """How many bytes per second were accessed, by estimate.
 
     The sum of size times nr_accesses over a window, per second (mm/damon/stat.c, Linux 6.17): memory that is accessed
-    more than once between two checks counts once, so that the figure depends on the sampling interval.
+    more than once between two checks counts once, so that the figure depends on the sampling interval; and a byte that
+    is touched counts as all that one check looks at.
 
     Attributes:
         coverage: What this is based on.

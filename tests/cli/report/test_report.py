@@ -13,6 +13,7 @@ from damond.cli.report import TYPES
 from damond.core import Origin, Snapshot
 from damond.record import RecordWriter
 from tests.cli.report.make import as_process, summary, write
+from tests.record.make import make_snapshot
 from tests.report.synthetic import MIB, monitor
 
 Report = Callable[..., tuple[int, str, str]]
@@ -78,6 +79,17 @@ def test_the_heat_map_as_numbers(report: Report, record: Path) -> None:
     assert gaps
     assert all(each is None for row in gaps for each in heat[row])
     assert max(each for each in heat[2] if each is not None) > 0.95
+
+
+def test_sizing_of_next_to_nothing(report: Report, tmp_path: Path) -> None:
+    """A record of a moment says that it is too little, as text and as a picture."""
+    path = tmp_path / "short.damond"
+    with RecordWriter(path) as writer:
+        writer.add(make_snapshot(0))
+    status, out, _ = report("sizing", path)
+    assert status == 0
+    assert "enough was recorded to size by: record for longer" in " ".join(out.split())
+    assert report("sizing", path, "--png", str(tmp_path / "a.png"))[0] == 0
 
 
 def test_sizing_answers_in_a_sentence(report: Report, record: Path) -> None:
