@@ -34,6 +34,8 @@ _LATE: Final = 0.10
 _FEW: Final = 10
 
 OURS: Final = ("kdamond", "vaddr", "physical")
+BY_ITSELF: Final = "kdamond"
+"""What damond takes (``auto``) where the kernel has DAMON; the others are asked for by name."""
 
 HEADINGS: Final = (
     "workload", "watched by", "prec.", "recall", "F1", "+-", "ws err", "p50", "p75", "regions", "cpu %", "kthr %",
@@ -203,12 +205,15 @@ def render(rows: Sequence[Row]) -> str:
 def verdict(rows: Sequence[Row]) -> str:
     """Sum up who of damond's is behind the kernel's DAMON, and where the bar is missed."""
     kernels = {row.workload: row for row in rows if row.watcher.startswith("kernel")}
-    ours = [row for row in rows if row.watcher in OURS]
-    behind = [f"{row.workload} by {row.watcher}" for row in ours if row.behind(kernels.get(row.workload))]
+    ours = [row for row in rows if row.watcher in OURS and row.behind(kernels.get(row.workload))]
+    by_itself = [row.workload for row in ours if row.watcher == BY_ITSELF]
+    by_name = [f"{row.workload} by {row.watcher}" for row in ours if row.watcher != BY_ITSELF]
     missed = [f"{row.workload} by {row.watcher}" for row in rows if not row.meets_bar]
     limit = f"{NOISE} of F1 and {_CHANCE} standard errors"
     return (
-        f"behind the kernel's DAMON by more than {limit}: {', '.join(behind) or 'nowhere'}\n"
+        f"behind the kernel's DAMON by more than {limit}:\n"
+        f"  damond as it comes ({BY_ITSELF} here): {', '.join(by_itself) or 'nowhere'}\n"
+        f"  asked for by name: {', '.join(by_name) or 'nowhere'}\n"
         f"working set beyond {WORKING_SET_BAR:.0%}: {', '.join(missed) or 'nowhere'}"
     )
 

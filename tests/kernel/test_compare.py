@@ -101,10 +101,12 @@ def test_verdict_names_what_is_behind() -> None:
     """Rows that are behind the kernel's by more than noise, and those that miss the bar, are named at the end."""
     rows = [KERNEL, replace(ROW, f1=0.95), replace(ROW, watcher="kdamond", f1=0.97, error_p50=0.3)]
     assert verdict(rows).splitlines() == [
-        "behind the kernel's DAMON by more than 0.015 of F1 and 2 standard errors: w by vaddr",
+        "behind the kernel's DAMON by more than 0.015 of F1 and 2 standard errors:",
+        "  damond as it comes (kdamond here): nowhere",
+        "  asked for by name: w by vaddr",
         "working set beyond 20%: w by kdamond",
     ]
-    assert verdict([KERNEL]).count("nowhere") == 2
+    assert verdict([KERNEL]).count("nowhere") == 3
 
 
 def test_causes_of_a_child() -> None:
