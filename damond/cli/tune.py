@@ -1,7 +1,7 @@
 """``damond tune``: change a running context without losing its results."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import click
 
@@ -9,10 +9,9 @@ from damond.cli import options
 from damond.cli.one_context import attrs_in_words
 from damond.client import Client
 from damond.errors import UsageError
-from damond.units import format_percent
 
 _HELD_BACK: Final = 1.05
-"""A budget that makes samples so many times rarer is told."""
+"""Intervals that are so many times longer than asked for are told."""
 
 
 @click.command("tune")
@@ -44,9 +43,9 @@ def command(
     Intervals that are given stay as they are, as far as source and budget allow, unless --autotune is given as well:
     then tuning goes on from them. What is in force is said.
     """
-    asked = {"sample_interval": sample, "aggr_interval": aggr, "primitive_update_interval": update}
-    asked["min_nr_regions"], asked["max_nr_regions"] = regions or (None, None)
-    attrs = {key: value for key, value in asked.items() if value is not None}
+    given = {"sample_interval": sample, "aggr_interval": aggr, "primitive_update_interval": update}
+    given["min_nr_regions"], given["max_nr_regions"] = regions or (None, None)
+    attrs = {key: value for key, value in given.items() if value is not None}
     if not (attrs or add or remove or max_cpu) and autotune is None:
         raise UsageError("nothing to change", hint="see 'damond tune --help'")
     with Client(runtime_dir) as client:
@@ -54,9 +53,10 @@ def command(
         if autotune is not None:
             goal = {} if autotune else "off"
         client.tune(name, attrs, add_targets=add, remove_targets=remove, goal=goal, max_cpu=max_cpu)
-        (row,) = [each for each in client.status()["contexts"] if each["name"] == name]
+        row: dict[str, Any] = next((each for each in client.status()["contexts"] if each["name"] == name), {})
+    if max_cpu or not row.get("attrs"):
+        click.echo(f"tuned: {name}; 'damond status {name}' tells what comes of it, within seconds")
+        return
     click.echo(f"tuned: {name}; in force: {attrs_in_words(row['attrs'])}")
-    held = row.get("newest") and row["newest"].get("budget")
-    if held and (sample or aggr or max_cpu) and held["stretched"] >= _HELD_BACK:
-        words = f"a budget of {format_percent(held['max_cpu'])} of a CPU" if held["max_cpu"] else "its budget"
-        click.echo(f"damond: note: {words} holds it back; [service] max_cpu bounds all contexts together", err=True)
+    if any(row["attrs"][key] > attrs[key] * _HELD_BACK for key in ("sample_interval", "aggr_interval") if key in attrs):
+        click.echo("damond: note: longer than asked for: a budget ([service] max_cpu?) or the source", err=True)

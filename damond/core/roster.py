@@ -46,10 +46,11 @@ class Roster:
         Raises:
             DamondError: The primitive can't change its targets; they are as before.
         """
-        ctx, before = self._ctx, list(self._ctx.targets)
-        kept = {target.id: target for target in self.wanted}
-        if any(leaving.id == target.id for leaving in self._leaving for target in targets):
+        ctx = self._ctx
+        kept = {target.id: target for target in (*self.wanted, *(each for each in targets if each in ctx.targets))}
+        if any(each.id == target.id and each is not target for each in self._leaving for target in targets):
             self.let_leave()  # a pid that has come back: what it was before is closed first
+        before = list(ctx.targets)
         wanted = [kept.get(target.id, target) for target in targets]
         ctx.targets[:] = wanted + self._ended_uncounted(wanted)
         try:

@@ -36,6 +36,7 @@ class Reporter:
         self._footprint = FootprintReader()
         self._targets: Targets | None = None
         self._summary_due_ns = 0
+        self._begin_ns = time.monotonic_ns()
         self._span_ns = self._checks = self._cpu_us = 0
         self._pace_due_ns = self._nr_paced = 0
         self._paced_from: Attrs | None = None
@@ -118,7 +119,7 @@ class Reporter:
         self._summary_due_ns = now_ns + SUMMARY_INTERVAL_NS
         span_us = max(self._span_ns // NSEC_PER_USEC, 1)
         summary = replace(
-            summarize(snapshot, max(snapshot.end_ns - self._publisher.epoch, 1) // NSEC_PER_USEC),
+            summarize(snapshot, (now_ns - self._begin_ns) // NSEC_PER_USEC),
             checks_per_s=self._checks * USEC_PER_SEC / span_us,
             cpu_fraction=self._cpu_us / span_us,
             memory=self._footprint.latest(),

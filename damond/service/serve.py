@@ -57,6 +57,7 @@ class Service:
         self._recording: Recording | None = None
         self._reloading = asyncio.Lock()
         self._reload_task: asyncio.Task[dict[str, Any]] | None = None
+        self._started_with = config
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
         """Serve until SIGTERM, SIGINT or the verb ``shutdown``.
@@ -237,7 +238,8 @@ class Service:
             try:
                 return await self._reload_task
             except asyncio.CancelledError:
-                if not self._reload_task.cancelled() or not self._control.shutdown.is_set():
+                caller = asyncio.current_task()
+                if (caller is not None and caller.cancelling()) or not self._control.shutdown.is_set():
                     raise
                 raise _ending() from None
             finally:
@@ -259,7 +261,9 @@ class Service:
             self._record(record)
             recorded = ["off" if record is None else f"into {record.path}"]
         done = await reload.apply(self._supervisor, self._config, new)
-        kept = _needs_restart(self._config, new)
+        kept = _needs_restart(self._started_with, new)
+        if kept:
+            _log.warning("%s of the configuration is another than at the start: it takes a restart", " and ".join(kept))
         self._config = new
         return {**done, "recording": recorded, "after a restart only": kept}
 
@@ -286,7 +290,7 @@ class Service:
 
 
 def _needs_restart(old: Config, new: Config) -> list[str]:
-    """List the tables that have changed, and are read only when the service starts."""
+    """List the tables that are read only when the service starts, and are not what they were then."""
     remote = new.remote.model_copy(update={"authorized": old.remote.authorized})  # clients' keys are read on a reload
     pairs = {"[service]": (old.service, new.service), "[remote]": (old.remote, remote)}
     return [name for name, (before, after) in pairs.items() if before != after]

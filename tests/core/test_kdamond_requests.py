@@ -271,3 +271,18 @@ def test_what_has_ended_stays_where_a_primitive_wants_it(monitor: Any, sociable_
     ctx = context(attrs=LONG, targets=[made(1), made(2)], waits_for_targets=True)
     run = monitor(primitive, ctx, samples=400, asks={99: end})
     assert [sorted(found(each)) for each in run.snapshots] == [[1, 2], [1, 2]]
+
+
+def test_a_change_that_is_taken_back(monitor: Any, sociable_recorder: Any, context: Any) -> None:
+    """What has ended within it, and was to leave, is still there for its last counts."""
+    primitive = sociable_recorder(hits=lambda _, target: [target.id not in primitive.ended] * len(target.regions))
+
+    def end(kdamond: Kdamond) -> None:
+        before = kdamond.wanted_targets
+        primitive.ended.add(1)
+        keep(2)(kdamond)
+        kdamond.retarget(before)
+
+    ctx = context(attrs=LONG, targets=[made(1), made(2)], waits_for_targets=True)
+    run = monitor(primitive, ctx, samples=200, asks={149: end})
+    assert [found(each) for each in run.snapshots] == [{1: [150], 2: [200]}]

@@ -89,8 +89,9 @@ class Regions(Rolling):
         rate, heat = ("?", 0.0) if unseen else (percent(heat), heat)
         text = Text(f"{address(start)} {format_size(size):>{_SIZE}} {rate:>{_PERCENT}} ")
         lasted_us = int(target.age[row]) * moment.snapshot.aggr_us
-        if moment.snapshot.origin is not None:  # ages count aggregations, and those may have become longer
-            lasted_us = min(lasted_us, (moment.end_ns - moment.snapshot.origin.epoch) // NSEC_PER_USEC)
+        begin_ns = moment.snapshot.origin.epoch if moment.snapshot.origin is not None else 0
+        if moment.end_ns > begin_ns:  # ages count aggregations, and those may have become longer
+            lasted_us = min(lasted_us, (moment.end_ns - begin_ns) // NSEC_PER_USEC)
         text.append(f"{short_interval(lasted_us):>{_AGE}}")
         if widths.name:
             name = mappings.name(start, start + size) if mappings is not None else ""
