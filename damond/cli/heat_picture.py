@@ -216,7 +216,7 @@ def _per_window(touched: Touched) -> str:
     first, last = touched.nr_adapting + 1, touched.nr_adapting + touched.nr_windows
     windows = f"{touched.nr_windows:,} window{'s'[: touched.nr_windows > 1]}"
     if touched.nr_adapting:  # before, regions were still as coarse as they were made
-        windows = f"the last {f'{touched.nr_windows:,} ' if last > first else ''}of {last:,} windows"
+        windows = f"last {f'{touched.nr_windows:,} ' if last > first else ''}of {last:,} windows"
     return f"median {median}, p75 {p75}, max {most} ({windows})"
 
 

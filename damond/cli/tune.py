@@ -1,5 +1,6 @@
 """``damond tune``: change a running context without losing its results."""
 
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -58,5 +59,6 @@ def command(
         click.echo(f"tuned: {name}; 'damond status {name}' tells what comes of it, within seconds")
         return
     click.echo(f"tuned: {name}; in force: {attrs_in_words(row['attrs'])}")
-    if any(row["attrs"][key] > attrs[key] * _HELD_BACK for key in ("sample_interval", "aggr_interval") if key in attrs):
+    held = [key for key in ("sample_interval", "aggr_interval") if row["attrs"][key] > attrs.get(key, inf) * _HELD_BACK]
+    if held and not autotune:
         click.echo("damond: note: longer than asked for: a budget ([service] max_cpu?) or the source", err=True)

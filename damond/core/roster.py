@@ -17,20 +17,17 @@ class Roster:
     Args:
         ctx: The context; its ``targets`` are kept up to date.
         primitive: What watches them.
-
-    Attributes:
-        tells_validity: Whether the primitive can tell if a target is still there.
     """
 
     def __init__(self, ctx: Context, primitive: Primitive) -> None:
-        self.tells_validity = type(primitive).target_valid is not Primitive.target_valid
+        self._tells_validity = type(primitive).target_valid is not Primitive.target_valid
         self._ctx = ctx
         self._primitive = primitive
         self._leaving: list[Target] = []
 
     def any_valid(self) -> bool:
         """Say whether any target is still there; one of a primitive that can't tell is."""
-        return not self.tells_validity or any(map(self._primitive.target_valid, self._ctx.targets))
+        return not self._tells_validity or any(map(self._primitive.target_valid, self._ctx.targets))
 
     @property
     def wanted(self) -> list[Target]:
@@ -67,7 +64,7 @@ class Roster:
 
     def _ended_uncounted(self, wanted: Sequence[Target]) -> list[Target]:
         """List targets that have ended by themselves, and whose last counts are still to be delivered."""
-        if not (self._ctx.window_samples and self.tells_validity) or self._primitive.owns_regions:
+        if not (self._ctx.window_samples and self._tells_validity) or self._primitive.owns_regions:
             return []
         gone = [target for target in self._ctx.targets if target not in wanted and len(target.regions)]
         return [target for target in gone if not self._primitive.target_valid(target)]

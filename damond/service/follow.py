@@ -134,6 +134,8 @@ class Command:
 
     async def end(self) -> None:
         """End it, and what it has started that is in its process group still: SIGTERM, then SIGKILL."""
+        if self._process.returncode is not None:
+            return  # it was ended before, and its number may be somebody else's by now
         for signum in (signal.SIGTERM, signal.SIGKILL):
             # Not waited for before all have ended: until then nobody else can get its number.
             try:

@@ -180,7 +180,7 @@ def test_touched_is_said_in_bounds_per_window_and_of_rss() -> None:
     assert shares == "that is 20 % to 40 % of 100 MiB mapped, 40 % to 80 % of 50 MiB RSS"
     adapted = replace(touched, nr_windows=8, nr_adapting=7, least_bytes=40 * MIB, rss_bytes=None)
     assert touched_lines(adapted, "monitored") == [
-        "working set: median 8 MiB, p75 9 MiB, max 10 MiB (the last 8 of 15 windows)",
+        "working set: median 8 MiB, p75 9 MiB, max 10 MiB (last 8 of 15 windows)",
         "touched in 15 s: 40 MiB",
         "that is 40 % of 100 MiB monitored",
     ]
