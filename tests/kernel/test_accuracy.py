@@ -53,6 +53,7 @@ class Case:
 
     @property
     def runs(self) -> int:
+        """Of which the median counts; where nothing moves one will do, if that reaches the bar."""
         return 3 if QUICK[self.name].period_ns else 1
 
     def layout(self, load: Workload) -> Layout:
@@ -110,6 +111,8 @@ def judge(case: Case, bar: float) -> None:
     for sample_us in INTERVALS_US:
         given = {"sample_interval": sample_us, "aggr_interval": 20 * sample_us}
         runs = [run(case, given) for _ in range(case.runs)]
+        if median_f1(runs) < bar:  # one run says little of what is found by chance, sooner or later
+            runs += [run(case, given) for _ in range(3 - len(runs))]
         if median_f1(runs) >= bar and min(each.score.windows for each in runs) >= 10:
             return
         if all(each.kept for each in runs):
