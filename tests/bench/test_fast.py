@@ -35,12 +35,17 @@ def test_a_score_is_of_pages_and_time() -> None:
     assert fast.Score(truth).f1 == 0
 
 
-FAST = [each for each in fast.WORKLOADS if each.name.startswith(("hops every 1 s, 16", "eight", "0.5 s", "0.3 s"))]
-
-
-@pytest.mark.parametrize("workload", FAST, ids=lambda each: each.name)
+@pytest.mark.parametrize("workload", fast.WORKLOADS, ids=lambda each: each.name)
 def test_what_is_shipped_is_no_worse_than_fixed_intervals(workload: fast.Workload) -> None:
-    """F1 by window is that of the kernel's policy at 5 ms / 100 ms, or better, within .02."""
-    shipped, kernel = (fast.judge(workload, fast.settings()[name], 3)["window_f1"] for name in ("shipped", "kernel"))
-    assert kernel > 0.85
-    assert shipped >= kernel - 0.02
+    """F1 is that of the kernel's policy at 5 ms / 100 ms, or better, within .01: by window and by second."""
+    shipped, kernel = (fast.judge(workload, fast.settings()[name], 3) for name in ("shipped", "kernel"))
+    assert kernel["window_f1"] > 0.7
+    assert shipped["window_f1"] >= kernel["window_f1"] - 0.01
+    assert shipped["second_f1"] >= kernel["second_f1"] - 0.01
+
+
+@pytest.mark.parametrize(("name", "least"), [("eight stripes", 0.98), ("32 stripes", 0.9)])
+def test_stripes_are_found_with_few_regions(name: str, least: float) -> None:
+    """Borders that can't be looked for all at once have their turns: with a bound of 1 % there are 100 regions."""
+    (workload,) = (each for each in fast.WORKLOADS if each.name.startswith(name))
+    assert fast.judge(workload, fast.settings()["budget"], 3)["second_f1"] >= least

@@ -130,9 +130,9 @@ def test_fast_attack_slow_release() -> None:
     tuner = Tuner(IntervalsGoal(saturation_bp=5_000))
     rest, work = targets((100, 0)), targets((50, 20), (50, 0))
     assert tuner.aggregated(work, attrs(80_000)) == 40_000
-    changes = [tuner.aggregated(rest, attrs(40_000)) for _ in range(70)]
-    assert set(changes[:33]) == {None, 40_000}
-    assert [each for each in changes[33:] if each][-1] > 50_000
+    changes = [tuner.aggregated(rest, attrs(40_000)) for _ in range(500)]
+    assert set(changes[:340]) == {None, 40_000}
+    assert [each for each in changes[340:] if each][-1] > 50_000
     assert tuner.aggregated(work, attrs(80_000)) == 40_000
 
 

@@ -54,8 +54,7 @@ class BudgetPolicy(Policy):
     A part of the regions watches all memory evenly, so that heat is seen wherever it comes up. The rest looks for the
     borders between what differs, in pieces that are the smaller the nearer they lie to it: an aggregation narrows a
     border down to 1/64, where a cut at random halves it at best, and pieces that turn out to be alike are joined
-    again. What is left over is cut where the variance is, size times standard deviation (Neyman's allocation of
-    samples to strata).
+    again. Cut, too, is where the variance is, size times standard deviation (Neyman's allocation of samples to strata).
     """
 
     name: ClassVar[str] = "budget"
@@ -82,7 +81,7 @@ class BudgetPolicy(Policy):
                 alike.merge(target.regions, sz_limit)
 
     def split(self, ctx: Context) -> None:
-        """Cut, as far as there is room, in the order of what a cut is worth."""
+        """Cut; if there is not room for all cuts, each has the chance that it is worth."""
         room = ctx.region_budget - ctx.nr_regions
         if room <= 0:
             return
@@ -92,8 +91,7 @@ class BudgetPolicy(Policy):
         greatest = max(total / max(self._watching(ctx) * ctx.region_budget, 1), 2.0 * ctx.min_region_sz)
         found = [self._cuts(target.regions, samples, greatest, ctx) for target in ctx.targets]
         worth = np.concatenate([each[2] for each in found])
-        best = np.zeros(len(worth), np.bool_)
-        best[np.argpartition(-worth, room)[:room] if len(worth) > room else slice(None)] = True
+        best = _drawn(worth, room, ctx.rng)
         begin = 0
         for target, (index, at, value) in zip(ctx.targets, found, strict=True):
             kept = best[begin : begin + len(value)]
@@ -119,6 +117,20 @@ class BudgetPolicy(Policy):
         at = at // ctx.min_region_sz * ctx.min_region_sz
         inside = (at > regions.start[index]) & (at < regions.end[index])
         return index[inside], at[inside], worth[inside]
+
+
+def _drawn(worth: NDArray[np.float64], room: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw some without replacement, each with a chance in proportion to what it is worth (by Gumbel's trick).
+
+    Nobody remembers what was cut in vain: were it always those worth most, the coarse pieces far from a border would be
+    cut again and again, and the fine ones beside it never.
+    """
+    drawn = np.ones(len(worth), np.bool_)
+    if len(worth) > room:
+        with np.errstate(divide="ignore"):
+            key = np.log(worth) + rng.gumbel(size=len(worth))
+        drawn[np.argpartition(-key, room)[room:]] = False
+    return drawn
 
 
 def _to_borders(regions: Regions, alike: Alike, samples: int, rng: np.random.Generator) -> Cuts:
