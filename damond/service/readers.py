@@ -6,14 +6,16 @@ descriptor left for another connection (4.3.5, ipc_listener_t::accept: EMFILE). 
 
 import itertools
 import logging
+import os
 import resource
+import select
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from damond.service.connections import Connection, count_descriptors, cut, describe, descriptors, queued
+from damond.service.connections import Connection, cut, describe, descriptors, listening, lowest_free_descriptor, queued
 from damond.service.privileges import user_name
 
 _log = logging.getLogger(__name__)
@@ -24,10 +26,13 @@ REMOTE_STREAM: Final = "remote_stream"
 MAX_READERS: Final = 2048
 """Connections of readers, on this machine and elsewhere. Beyond, those who hold the most are cut."""
 _GUARD_EVERY_S: Final = 0.1
-"""Time between two counts: libzmq accepts 6,000 to 20,000 connections per second (two cores)."""
+"""Time between two counts while somebody connects: libzmq accepts 6,000 to 20,000 per second (two cores)."""
 _HURRY_S: Final = 0.01
 """The same while there are too many."""
 _LOOK_EVERY_S: Final = 1.0
+"""Time between two looks at who is connected, and from a connection to the first: libzmq has accepted it by then."""
+_LOOK_AT_REST_S: Final = 15.0
+"""The same as long as nobody is: in vain, unless libzmq took its time. A look each second was 0.06 % of a CPU."""
 _LOOK_SHARE: Final = 50
 """A look, which takes about 10 us per connection, is followed by at least this many times what it took."""
 _LOG_EVERY_S: Final = 5.0
@@ -54,27 +59,45 @@ class Readers:
         self._full: dict[int, tuple[float, int]] = {}
         self._behind_s = dict.fromkeys((STREAM, REMOTE_STREAM), 0.0)
         self._told_s = 0.0
-        self._ending = threading.Event()
+        self._ending = os.eventfd(0, os.EFD_CLOEXEC)
+        self._arrivals = select.epoll()
+        self._arrivals.register(self._ending, select.EPOLLIN)
+        for fd in listening(self._doors):
+            # Each arrival is told once, whether libzmq has accepted it or not: what nobody does costs nothing.
+            self._arrivals.register(fd, select.EPOLLIN | select.EPOLLET)
         self._thread = threading.Thread(target=self._run, name="damond-readers", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End the thread."""
-        self._ending.set()
+        os.eventfd_write(self._ending, 1)
         self._thread.join()
+        self._arrivals.close()
+        os.close(self._ending)
 
     def _run(self) -> None:
-        looked_s = due_s = time.monotonic()
-        pause_s = _GUARD_EVERY_S
-        while not self._ending.wait(pause_s):
+        looked_s = time.monotonic()
+        due_s = looked_s + _LOOK_EVERY_S
+        while not self._ends_within(_GUARD_EVERY_S):
+            events = dict(self._arrivals.poll(max(0.0, due_s - time.monotonic())))
+            if self._ending in events:
+                return
+            if events:
+                due_s = min(due_s, time.monotonic() + _LOOK_EVERY_S)
             try:
-                pause_s = _HURRY_S if self._guard() else _GUARD_EVERY_S
+                while self._guard():
+                    if self._ends_within(_HURRY_S):
+                        return
                 if (now_s := time.monotonic()) >= due_s:
                     self._look(now_s - looked_s)
                     looked_s, took_s = now_s, time.monotonic() - now_s
-                    due_s = now_s + max(_LOOK_EVERY_S, _LOOK_SHARE * took_s)
+                    every_s = _LOOK_EVERY_S if self._seen else _LOOK_AT_REST_S
+                    due_s = now_s + max(every_s, _LOOK_SHARE * took_s)
             except OSError as error:  # no descriptor left to look with
                 _log.error("connections can't be looked at: %s", error)
+
+    def _ends_within(self, span_s: float) -> bool:
+        return bool(select.select((self._ending,), (), (), span_s)[0])
 
     def _allowed(self) -> int:
         """Half of the descriptors are for readers at most: workers need theirs."""
@@ -83,7 +106,7 @@ class Readers:
     def _guard(self) -> bool:
         """Cut what is too much, of those who hold the most; return whether there are too many descriptors."""
         allowed = self._allowed()
-        if count_descriptors() <= allowed:
+        if lowest_free_descriptor(self._ending) <= allowed:
             return False
         open_now = descriptors()
         # What is new alone is looked at closely: there may be thousands, and more to come.

@@ -3,6 +3,7 @@
 import os
 import pwd
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -195,6 +196,12 @@ def test_revoked_key(served: Served, remote: Remote, tmp_path: Path) -> None:
         Client(remote=remote)
 
 
+def hang_up(sock: socket.socket) -> None:
+    """End a connection, if it is there."""
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.fixture
 def listening(tmp_path: Path) -> Iterator[tuple[str, Callable[[int], list[socket.socket]]]]:
     """A local socket of this process, and a way to accept connections of others to it."""
@@ -217,7 +224,7 @@ def listening(tmp_path: Path) -> Iterator[tuple[str, Callable[[int], list[socket
                 os._exit(0)
             stack.callback(os.waitpid, pid, 0)
             made = [stack.enter_context(listener.accept()[0]) for _ in range(count)]
-            stack.callback(made[0].shutdown, socket.SHUT_RDWR)
+            stack.callback(hang_up, made[0])
             return made
 
         yield path, accept
@@ -265,3 +272,30 @@ def test_greediest() -> None:
     assert [each.inode for each in readers._greediest(held, 3)] == [14, 13, 12]
     assert [each.inode for each in readers._greediest(held, 6)] == [14, 13, 12, 11, 10, 33]
     assert len(readers._greediest(held, 99)) == len(held)
+
+
+def test_nobody_costs_nothing(listening: Any) -> None:
+    """Who comes and goes is seen at once; as long as nobody does, nothing runs."""
+    path, accept = listening
+    seen = readers.Readers({path: "stream"})
+    try:
+        thread = Path(f"/proc/self/task/{seen._thread.native_id}/status")
+
+        def runs() -> int:
+            line = next(line for line in thread.read_text().splitlines() if line.startswith("voluntary_ctxt_switches"))
+            return int(line.split()[1])
+
+        def connected() -> Any:
+            return seen.describe()["stream"]["connected"]
+
+        held = accept(2)
+        wait(lambda: connected() == 2, connected)
+        hang_up(held[0])
+        for each in held:
+            each.close()
+        wait(lambda: connected() == 0, connected)
+        before = runs()
+        threading.Event().wait(2)
+        assert runs() - before <= 2
+    finally:
+        seen.close()
