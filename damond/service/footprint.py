@@ -30,6 +30,12 @@ MAX_PSS_SHARE: Final = 0.002
 MAX_MAPPINGS: Final = 2048
 """Mappings of all processes of a context, about 30 bytes each; of more, those with the least gaps are joined."""
 
+OF_BUDGET: Final = 0.05
+"""Part of what a context may cost that reading may take."""
+
+PSS_OF_BUDGET: Final = 0.02
+"""The same for Pss: where ten contexts share 1 % of a CPU, that of 256 MiB is read every three minutes."""
+
 _LEAST_MAPPINGS: Final = 16
 _MAX_NAME: Final = 64
 _READ_SZ: Final = 1 << 16
@@ -63,6 +69,7 @@ class FootprintReader:
         self._cgroups = cgroups
         self._now = now
         self._due_s = self._pss_due_s = 0.0
+        self._share, self._pss_share = MAX_TIME_SHARE, MAX_PSS_SHARE
         self._directories: dict[int, int] = {}
         self._pss: dict[int, int] = {}
         self._latest: tuple[ProcessMemory, ...] = ()
@@ -72,14 +79,19 @@ class FootprintReader:
         """Return what was read last; () if nothing was yet."""
         return self._latest
 
-    def look(self, targets: Sequence[tuple[int, int]]) -> None:
+    def look(self, targets: Sequence[tuple[int, int]], max_cpu: float | None = None) -> None:
         """Have these processes read, if it is time and the last reading has ended.
 
         Args:
             targets: Id and pid of each.
+            max_cpu: What the context may cost, CPU time per time; None is no bound.
         """
         if self._now() < self._due_s or (self._thread is not None and self._thread.is_alive()):
             return
+        self._share, self._pss_share = MAX_TIME_SHARE, MAX_PSS_SHARE
+        if max_cpu is not None:
+            self._share = min(self._share, OF_BUDGET * max_cpu)
+            self._pss_share = min(self._pss_share, PSS_OF_BUDGET * max_cpu)
         self._thread = threading.Thread(target=self._read_all, args=(targets,), name="damond-footprint", daemon=True)
         self._thread.start()
 
@@ -96,10 +108,10 @@ class FootprintReader:
         read = [self._read(target_id, pid, max_mappings) for target_id, pid in targets]
         self._latest = tuple(each for each in read if each is not None)
         end_s = self._now()
-        self._due_s = begin_s + max(READ_EVERY_S, (end_s - begin_s) / MAX_TIME_SHARE)
+        self._due_s = begin_s + max(READ_EVERY_S, (end_s - begin_s) / self._share)
         if end_s >= self._pss_due_s:
             self._pss = {pid: pss for _, pid in targets if (pss := self._read_pss(pid)) is not None}
-            self._pss_due_s = end_s + (self._now() - end_s) / MAX_PSS_SHARE
+            self._pss_due_s = end_s + (self._now() - end_s) / self._pss_share
 
     def _hold(self, pids: AbstractSet[int]) -> None:
         """Keep the directories of these processes open: they show these or nothing, never who got a pid later."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from damond.core import Attrs, BudgetUse, Context, Primitive, Snapshot, Target, TargetSnapshot, summarize
+from damond.core import Attrs, Budget, BudgetUse, Context, Primitive, Snapshot, Target, TargetSnapshot, summarize
 from damond.service.footprint import FootprintReader
 from damond.service.link import Link, LinkClosedError
 from damond.service.targets import ENDED, Targets
@@ -71,7 +71,7 @@ class Reporter:
             targets=self._targets.ids,
             pids=[target.pid for target in ctx.targets if target.pid is not None],
         )
-        self._footprint.look(_processes(ctx.targets))
+        self._footprint.look(_processes(ctx.targets), _max_cpu(ctx.budget))
 
     def retargeted(self, reason: str) -> None:
         """Report which targets have come or gone since the last time, if any."""
@@ -106,7 +106,7 @@ class Reporter:
     def aggregated(self, snapshot: Snapshot) -> None:
         """Publish a snapshot, and a summary when one is due: costs in it are those since the last one."""
         self._publisher.publish(snapshot)
-        self._footprint.look(_processes(snapshot.targets))
+        self._footprint.look(_processes(snapshot.targets), _max_cpu(snapshot.budget))
         self.retargeted(ENDED)
         if self._paced_from is not None:
             self._tell_paced(self._pace)
@@ -145,3 +145,7 @@ def changed_attrs(given: Mapping[str, int], attrs: Attrs) -> dict[str, list[int]
 
 def _processes(targets: Iterable[Target | TargetSnapshot]) -> list[tuple[int, int]]:
     return [(each.id, each.pid) for each in targets if each.pid is not None]
+
+
+def _max_cpu(budget: Budget | BudgetUse | None) -> float | None:
+    return None if budget is None else budget.max_cpu

@@ -20,10 +20,10 @@ _LEAST_OF_FAIR: Final = 0.25
 _LEAST_FOR_WORKERS: Final = 0.25
 """Of the budget of the service, if supervisor and launcher need most of it themselves."""
 _TELL_LESS: Final = 0.97
-_TELL_MORE: Final = 1.1
+_TELL_MORE: Final = 1.05
 """A share that has become less is told soon, one that has become more not for every bit: telling costs, too."""
 _SMOOTHING: Final = 0.05
-_OWN_CPU: Final = 0.002
+_OWN_CPU: Final = 0.0015
 """What supervisor and launcher are taken to use until it is measured: 0.1 % at rest, and subscribers."""
 _STARTING_S: Final = 10.0
 """What they use until then goes into the start, not into the monitoring."""

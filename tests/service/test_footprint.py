@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from damond.core import Mapping
+from damond.core import Mapping, ProcessMemory
 from damond.core.mappings import Mappings
 from damond.service.footprint import FootprintReader, joined
 
@@ -112,22 +112,36 @@ def test_limits_of_cgroups(tmp_path: Path, case: str) -> None:
     assert (found.vsz_bytes, found.rss_bytes, found.pss_bytes) == (1000 * 1024, 500 * 1024, None)
 
 
-def test_reading_is_rarer_where_it_takes_long(tmp_path: Path) -> None:
-    """At most every 5 s, and never more than a hundredth of the time."""
+@pytest.mark.parametrize(
+    ("max_cpu", "reading_s", "every_s"),
+    # A hundredth of the time at most, and a twentieth of what the context may cost.
+    [(None, 0.001, 4.9), (None, 0.1, 10), (0.01, 0.001, 4.9), (0.01, 0.01, 20), (0.001, 0.001, 20), (1.0, 0.1, 10)],
+)
+def test_reading_is_rarer_where_it_takes_long(
+    tmp_path: Path, max_cpu: float | None, reading_s: float, every_s: float
+) -> None:
+    """At most every 5 s, and never more than a part of the time."""
     _process(tmp_path, 5, "")
     clock = Clock()
     reader = FootprintReader(tmp_path / "proc", tmp_path / "cgroup", clock)
+    read = reader._read
 
-    def sizes_after(seconds: float, rss_kib: int) -> int:
-        clock.now_s += seconds
+    def slow_read(target_id: int, pid: int, max_mappings: int) -> ProcessMemory | None:
+        clock.now_s += reading_s
+        return read(target_id, pid, max_mappings)
+
+    reader._read = slow_read  # type: ignore[method-assign] - takes its time
+
+    def sizes_at(seconds: float, rss_kib: int) -> int:
+        clock.now_s = seconds
         (tmp_path / "proc/5/status").write_text(f"VmSize: 1000 kB\nVmRSS: {rss_kib} kB\n")
-        reader.look([(5, 5)])
+        reader.look([(5, 5)], max_cpu)
         reader.wait(LIMIT_S)
         return reader.latest()[0].rss_bytes // 1024
 
-    assert sizes_after(0.0, 1) == 1
-    assert sizes_after(2.0, 2) == 1
-    assert sizes_after(3.0, 3) == 3
+    assert sizes_at(0.0, 1) == 1
+    assert sizes_at(every_s - 0.1, 2) == 1
+    assert sizes_at(every_s + 0.1, 3) == 3
 
 
 MAPS = b"""\
