@@ -21,8 +21,8 @@ _NSEC_PER_SEC: Final = 1_000_000_000
 class VirtualTime:
     """Clock and stop source in one: waiting is what makes time pass.
 
-    CPU time is what the passes would cost by the figures that a budget begins with; what they do cost on a machine is
-    for ``damond bench cost`` to say.
+    CPU time is what passes and aggregations would cost by the figures that a budget begins with; what they do cost on a
+    machine is for ``damond bench cost`` to say.
 
     Args:
         span_us: When the run is to end. Virtual time, microseconds.
@@ -47,12 +47,14 @@ class VirtualTime:
         """CPU time that the passes so far would have cost."""
         return int(self._cpu_us)
 
+    def aggregated(self) -> None:
+        """Charge an aggregation."""
+        self._cpu_us += AGGREGATION_US
+
     def wait(self, timeout_s: float) -> bool:
         """Let the time pass; say whether the run is over."""
         self._now_ns += round(timeout_s * _NSEC_PER_SEC)
         self._cpu_us += PASS_US + CHECK_US * self._ctx.nr_regions
-        if not self._ctx.window_samples:  # the aggregation before has ended
-            self._cpu_us += AGGREGATION_US
         return self._now_ns > self._span_ns
 
 
@@ -130,7 +132,7 @@ def watch(primitive: Primitive, setting: Setting, span_us: int, seed: int, take:
     ctx = Context(
         name="bench",
         attrs=setting.attrs,
-        callback=Callback(after_sampling=run.sampled),
+        callback=Callback(after_sampling=run.sampled, after_aggregation=lambda _: time.aggregated()),
         rng=np.random.default_rng(seed),
         intervals_goal=setting.goal,
         budget=setting.budget,

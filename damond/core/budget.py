@@ -8,13 +8,17 @@ from damond.core.attrs import Attrs
 from damond.errors import InvalidAttrsError
 from damond.units import USEC_PER_SEC
 
-PASS_US: Final = 100.0
-"""What a pass over no region is taken to cost before it is measured: a wake-up. Microseconds of CPU."""
+PASS_US: Final = 600.0
+"""What a pass over no region is taken to cost before it is measured. Microseconds of CPU.
 
-CHECK_US: Final = 6.0
+These three as of a worker of vaddr with page_idle that wakes up ten times a second, its caches cold (x86-64, 2026); at
+fifty times a second a pass costs half of it.
+"""
+
+CHECK_US: Final = 2.5
 """The same for one region more: four system calls of page_idle. Microseconds of CPU."""
 
-AGGREGATION_US: Final = 2000.0
+AGGREGATION_US: Final = 1000.0
 """The same for an aggregation: regions are merged and split, a snapshot is made and published. Microseconds of CPU."""
 
 _REPAY_US: Final = 30.0 * USEC_PER_SEC
@@ -26,7 +30,7 @@ _LEAST_SHARE: Final = 0.5
 _SMOOTHING: Final = 0.3
 """Weight of the newest measurement."""
 
-_LEAST_NR_REGIONS: Final = 100
+_LEAST_NR_REGIONS: Final = 150
 """No budget lowers the greatest number of regions below: a pass over fewer would cost hardly less."""
 
 _TOLERANCE: Final = 1.25
@@ -87,9 +91,9 @@ class BudgetUse:
 class Governor:
     """Measures what passes cost, and says how long intervals must be for the budget.
 
-    Passes are taken to cost ``scale * (PASS_US + CHECK_US * regions)`` each, and aggregations ``scale *
-    AGGREGATION_US``, with a scale that follows what is measured; what the model gets wrong becomes a debt, which is
-    paid back.
+    Passes are taken to cost ``scale * (PASS_US + CHECK_US * regions)`` each, with a scale that follows what is
+    measured, and aggregations what they did cost lately: which of both is dear depends on the primitive. What this
+    gets wrong becomes a debt, which is paid back.
 
     Attributes:
         budget: What is to be kept.
@@ -100,26 +104,39 @@ class Governor:
         self.budget = budget
         self.cpu = 0.0
         self._scale = 1.0
+        self._aggregation_us = AGGREGATION_US
+        self._has_aggregated = False
         self._measured_us = 0.0
         self._debt_us = 0.0
 
     def measured(
-        self, cpu_us: float, span_us: float, nr_passes: int, nr_regions: int, nr_aggregations: int = 0
+        self,
+        cpu_us: float,
+        span_us: float,
+        nr_passes: int,
+        nr_regions: int,
+        aggregation_us: float = 0.0,
+        nr_aggregations: int = 0,
     ) -> None:
         """Take note of a measurement.
 
         Args:
-            cpu_us: CPU time used. Microseconds.
+            cpu_us: CPU time used in all. Microseconds.
             span_us: Time in which it was. Microseconds.
             nr_passes: Samples in it.
             nr_regions: Regions that each looked at.
-            nr_aggregations: Aggregations that ended in it.
+            aggregation_us: The part of the CPU time that aggregations have used. Microseconds.
+            nr_aggregations: How many ended in it.
         """
         if span_us <= 0:
             return
         if nr_passes:
-            found = cpu_us / (nr_passes * (PASS_US + CHECK_US * nr_regions) + nr_aggregations * AGGREGATION_US)
+            found = max(cpu_us - aggregation_us, 1.0) / (nr_passes * (PASS_US + CHECK_US * nr_regions))
             self._scale = found if not self._measured_us else self._scale + _SMOOTHING * (found - self._scale)
+        if nr_aggregations:
+            weight = _SMOOTHING if self._has_aggregated else 1.0
+            self._aggregation_us += weight * (aggregation_us / nr_aggregations - self._aggregation_us)
+            self._has_aggregated = True
         self._measured_us += span_us
         weight = max(1 - math.exp(-span_us / _REPAY_US), span_us / self._measured_us)
         self.cpu += weight * (cpu_us / span_us - self.cpu)
@@ -135,7 +152,7 @@ class Governor:
 
     def sample_us(self, nr_regions: float, nr_samples: float) -> float:
         """Predict the CPU time of a sample and of its share of an aggregation of so many. Microseconds."""
-        return self._scale * (PASS_US + CHECK_US * nr_regions + AGGREGATION_US / nr_samples)
+        return self._scale * (PASS_US + CHECK_US * nr_regions) + self._aggregation_us / nr_samples
 
     @property
     def _rate(self) -> float | None:
@@ -157,7 +174,7 @@ class Governor:
         samples = asked.samples_per_aggr
         span_us, fitting = _LONGER * samples * wish_us, float(samples)
         if self._rate is not None:
-            left_us = span_us * self._rate - self._scale * AGGREGATION_US
+            left_us = span_us * self._rate - self._aggregation_us
             fitting = left_us / (self._scale * (PASS_US + CHECK_US * nr_regions))
         if self.budget.max_checks_per_s is not None and nr_regions:
             passes_per_s = self.budget.max_checks_per_s / (nr_regions * pages_per_check)
@@ -187,8 +204,8 @@ class Governor:
         """
         fitting = [float(asked.max_nr_regions)]
         if self._rate is not None:
-            check_us = self._rate * wish_us / self._scale - PASS_US - AGGREGATION_US / asked.samples_per_aggr
-            fitting.append(check_us / CHECK_US)
+            left_us = self._rate * wish_us - self._aggregation_us / asked.samples_per_aggr
+            fitting.append((left_us / self._scale - PASS_US) / CHECK_US)
         if self.budget.max_checks_per_s is not None:
             fitting.append(self.budget.max_checks_per_s * wish_us / USEC_PER_SEC / pages_per_check)
         floor = min(asked.max_nr_regions, max(_LEAST_NR_REGIONS, 2 * asked.min_nr_regions))

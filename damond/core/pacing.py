@@ -39,6 +39,7 @@ class Pacer:
         self._governor = Governor(ctx.budget or Budget())
         self._settled = (0, 0, 0)
         self._aggregations = 0
+        self._aggregation_began_us = 0
         self._wish_us = 0.0
 
     def begin(self) -> None:
@@ -73,6 +74,10 @@ class Pacer:
             return False
         self._wish(wish)
         return True
+
+    def aggregating(self, cpu_us: int) -> None:
+        """Take note that an aggregation ends, which costs until the next :meth:`settle`. Reading of the CPU clock."""
+        self._aggregation_began_us = cpu_us
 
     def aggregated(self) -> None:
         """Look at the counts of an aggregation, before they are reset."""
@@ -112,9 +117,10 @@ class Pacer:
             nr_regions: Regions of the passes since then.
         """
         cpu_before, then_us, passes_before = self._settled
-        passed = self._ctx.passed_samples
+        passed, number = self._ctx.passed_samples, self._aggregations
+        of_aggregations_us = cpu_us - self._aggregation_began_us if number else 0
         self._governor.measured(
-            cpu_us - cpu_before, now_us - then_us, passed - passes_before, nr_regions, self._aggregations
+            cpu_us - cpu_before, now_us - then_us, passed - passes_before, nr_regions, of_aggregations_us, number
         )
         self._settled = (cpu_us, now_us, passed)
         self._aggregations = 0

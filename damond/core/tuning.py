@@ -36,6 +36,10 @@ that is hot for 1 s of every 10 s: 0.99; with 0.98 0.74, with intervals that sta
 _AT_REST: Final = 4
 """Next to nothing is this part of the goal: a quarter."""
 
+_PASSING: Final = 8
+"""A rest within so many aggregations: work is shorter than they are, and shows in full only in some of them. Without
+this the others lengthened intervals, the more so the longer they got."""
+
 _LEAST_PART: Final = 40
 """What is saturated counts fully from this part of ``access_bp`` on: 0.1 % of memory at 4 %."""
 
@@ -128,6 +132,7 @@ class Tuner:
         self.goal = goal
         self._aggrs = 0
         self._peak = 0
+        self._since_rest = _PASSING
 
     def score(self, targets: Sequence[Target], nr_samples: int) -> int:
         """Say how much of the goal is reached. 10,000 is the goal, more is beyond (damon_get_intervals_score).
@@ -166,7 +171,8 @@ class Tuner:
         By the kernel's rule a program that works for a second and rests for another finds its intervals long where
         it works and short where it rests.
         """
-        left = _FORGETTING_AT_REST if score * _AT_REST < _BP else _FORGETTING
+        self._since_rest = 0 if score * _AT_REST < _BP else self._since_rest + 1
+        left = _FORGETTING_AT_REST if self._since_rest < _PASSING else _FORGETTING
         self._peak = max(min(score, 2 * _BP), int(self._peak * left))
         if self._aggrs < self.goal.aggrs and score < 2 * _BP:
             return None
