@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -64,6 +64,7 @@ class Row:
         late: Samples that began late; None if nobody knows.
         causes: What was found of why it is wrong where it is.
         f1_error: Standard error of F1, by how it differed from part to part of the run.
+        runs: Of how many runs this is the one whose F1 is in the middle.
     """
 
     workload: str
@@ -82,6 +83,7 @@ class Row:
     late: float | None = None
     causes: str = ""
     f1_error: float = 0.0
+    runs: int = 1
 
     @property
     def meets_bar(self) -> bool:
@@ -100,7 +102,7 @@ class Row:
 
     def notes(self, kernel: "Row | None") -> str:
         """Say where this one is behind the kernel's DAMON or misses the bar, by how much, and why."""
-        said = []
+        said = [f"median of {self.runs} runs"] if self.runs > 1 else []
         if self.windows < _FEW:
             said.append("too few windows to judge")
         if kernel is not None and kernel is not self:
@@ -202,10 +204,23 @@ def render(rows: Sequence[Row]) -> str:
     )
 
 
+def behind(rows: Sequence[Row]) -> list[Row]:
+    """List the rows of damond that are behind the kernel's DAMON."""
+    kernels = {row.workload: row for row in rows if row.watcher.startswith("kernel")}
+    return [row for row in rows if row.watcher in OURS and row.behind(kernels.get(row.workload))]
+
+
+def medians(runs: Sequence[Sequence[Row]]) -> list[Row]:
+    """Take of several runs of the same, for each watcher, the one whose F1 is in the middle."""
+    return [
+        replace(sorted(rows, key=lambda each: each.f1)[len(rows) // 2], runs=len(rows))
+        for rows in zip(*runs, strict=True)
+    ]
+
+
 def verdict(rows: Sequence[Row]) -> str:
     """Sum up who of damond's is behind the kernel's DAMON, and where the bar is missed."""
-    kernels = {row.workload: row for row in rows if row.watcher.startswith("kernel")}
-    ours = [row for row in rows if row.watcher in OURS and row.behind(kernels.get(row.workload))]
+    ours = behind(rows)
     by_itself = [row.workload for row in ours if row.watcher == BY_ITSELF]
     by_name = [f"{row.workload} by {row.watcher}" for row in ours if row.watcher != BY_ITSELF]
     missed = [f"{row.workload} by {row.watcher}" for row in rows if not row.meets_bar]

@@ -17,7 +17,7 @@ from tests.kernel.kernel_damon import Plan
 from tests.kernel.kernels import HOW
 from tests.kernel.patterns import COMPARED, HOT_SHARE, MIB, PAGE, PATTERNS, SEC, Pattern, zipf_hot
 from tests.kernel.rig import workload
-from tests.kernel.table import Row, as_json, cost, make_row, render, verdict
+from tests.kernel.table import Row, as_json, behind, cost, make_row, medians, render, verdict
 from tests.kernel.test_evaluate import BASE, STEADY, snapshot
 from tests.kernel.watchers import ATTRS, WARM_UP_S, Watched, _parse
 
@@ -107,6 +107,15 @@ def test_verdict_names_what_is_behind() -> None:
         "working set beyond 20%: w by kdamond",
     ]
     assert verdict([KERNEL]).count("nowhere") == 3
+
+
+def test_medians_are_of_each_watcher() -> None:
+    """Of three runs, the row whose F1 is in the middle, for each on its own; and it says so."""
+    runs = [[replace(KERNEL, f1=a), replace(ROW, f1=b)] for a, b in ((0.98, 0.9), (0.7, 0.97), (0.99, 0.96))]
+    assert [(row.watcher, row.f1, row.runs) for row in medians(runs)] == [("kernel DAMON", 0.98, 3), ("vaddr", 0.96, 3)]
+    assert medians(runs)[1].notes(KERNEL).startswith("median of 3 runs, F1 0.020 behind")
+    assert behind(runs[0]) == [runs[0][1]]
+    assert behind(runs[1]) == []
 
 
 def test_causes_of_a_child() -> None:
