@@ -21,6 +21,9 @@ from damond.core.mappings import Mappings
 READ_EVERY_S: Final = 4.9
 """Least time between two looks at all processes: one for each summary. Seconds."""
 
+READ_AT_LEAST_EVERY_S: Final = 60.0
+"""However little a context may cost. Seconds."""
+
 MAX_TIME_SHARE: Final = 0.01
 """Share of one CPU that reading may take; where it takes more, it is done less often."""
 
@@ -31,10 +34,10 @@ MAX_MAPPINGS: Final = 2048
 """Mappings of all processes of a context, about 30 bytes each; of more, those with the least gaps are joined."""
 
 OF_BUDGET: Final = 0.05
-"""Part of what a context may cost that reading may take."""
+"""Part of what a context may cost that reading may take, but for :data:`READ_AT_LEAST_EVERY_S`."""
 
 PSS_OF_BUDGET: Final = 0.02
-"""The same for Pss: where ten contexts share 1 % of a CPU, that of 256 MiB is read every three minutes."""
+"""The same for Pss: where ten contexts share 1 % of a CPU, that of 256 MiB is read every five minutes."""
 
 _LEAST_MAPPINGS: Final = 16
 _MAX_NAME: Final = 64
@@ -57,6 +60,7 @@ class FootprintReader:
         proc: Where processes are shown.
         cgroups: Where cgroups are.
         now: Clock. Seconds.
+        cpu: CPU time of the thread that reads. Seconds: what it was kept waiting for costs nothing.
     """
 
     def __init__(
@@ -64,12 +68,15 @@ class FootprintReader:
         proc: Path = Path("/proc"),
         cgroups: Path = Path("/sys/fs/cgroup"),
         now: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self._proc = proc
         self._cgroups = cgroups
         self._now = now
-        self._due_s = self._pss_due_s = 0.0
+        self._cpu = cpu
+        self._read_s, self._due_s, self._pss_due_s = -READ_EVERY_S, 0.0, 0.0
         self._share, self._pss_share = MAX_TIME_SHARE, MAX_PSS_SHARE
+        self._asked: AbstractSet[int] = frozenset()
         self._directories: dict[int, int] = {}
         self._pss: dict[int, int] = {}
         self._latest: tuple[ProcessMemory, ...] = ()
@@ -86,8 +93,11 @@ class FootprintReader:
             targets: Id and pid of each.
             max_cpu: What the context may cost, CPU time per time; None is no bound.
         """
-        if self._now() < self._due_s or (self._thread is not None and self._thread.is_alive()):
+        pids = {pid for _, pid in targets}
+        due_s = self._due_s if pids == self._asked else self._read_s + READ_EVERY_S
+        if self._now() < due_s or (self._thread is not None and self._thread.is_alive()):
             return
+        self._asked = pids
         self._share, self._pss_share = MAX_TIME_SHARE, MAX_PSS_SHARE
         if max_cpu is not None:
             self._share = min(self._share, OF_BUDGET * max_cpu)
@@ -101,17 +111,17 @@ class FootprintReader:
             self._thread.join(timeout_s)
 
     def _read_all(self, targets: Sequence[tuple[int, int]]) -> None:
-        begin_s = self._now()
-        self._due_s = begin_s + READ_EVERY_S
+        begin_s, cpu_s = self._now(), self._cpu()
+        self._read_s, self._due_s = begin_s, begin_s + READ_EVERY_S
         self._hold({pid for _, pid in targets})
         max_mappings = max(MAX_MAPPINGS // max(len(targets), 1), _LEAST_MAPPINGS)
         read = [self._read(target_id, pid, max_mappings) for target_id, pid in targets]
         self._latest = tuple(each for each in read if each is not None)
-        end_s = self._now()
-        self._due_s = begin_s + max(READ_EVERY_S, (end_s - begin_s) / self._share)
+        took_s, end_s = self._cpu() - cpu_s, self._now()
+        self._due_s = begin_s + max(READ_EVERY_S, min(took_s / self._share, READ_AT_LEAST_EVERY_S))
         if end_s >= self._pss_due_s:
             self._pss = {pid: pss for _, pid in targets if (pss := self._read_pss(pid)) is not None}
-            self._pss_due_s = end_s + (self._now() - end_s) / self._pss_share
+            self._pss_due_s = end_s + (self._cpu() - cpu_s - took_s) / self._pss_share
 
     def _hold(self, pids: AbstractSet[int]) -> None:
         """Keep the directories of these processes open: they show these or nothing, never who got a pid later."""

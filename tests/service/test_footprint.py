@@ -115,7 +115,15 @@ def test_limits_of_cgroups(tmp_path: Path, case: str) -> None:
 @pytest.mark.parametrize(
     ("max_cpu", "reading_s", "every_s"),
     # A hundredth of the time at most, and a twentieth of what the context may cost.
-    [(None, 0.001, 4.9), (None, 0.1, 10), (0.01, 0.001, 4.9), (0.01, 0.01, 20), (0.001, 0.001, 20), (1.0, 0.1, 10)],
+    [
+        (None, 0.001, 4.9),
+        (None, 0.1, 10),
+        (0.01, 0.001, 4.9),
+        (0.01, 0.01, 20),
+        (0.001, 0.001, 20),
+        (0.001, 0.1, 60),  # however little that is
+        (1.0, 0.1, 10),
+    ],
 )
 def test_reading_is_rarer_where_it_takes_long(
     tmp_path: Path, max_cpu: float | None, reading_s: float, every_s: float
@@ -123,11 +131,13 @@ def test_reading_is_rarer_where_it_takes_long(
     """At most every 5 s, and never more than a part of the time."""
     _process(tmp_path, 5, "")
     clock = Clock()
-    reader = FootprintReader(tmp_path / "proc", tmp_path / "cgroup", clock)
+    used = Clock()
+    reader = FootprintReader(tmp_path / "proc", tmp_path / "cgroup", clock, used)
     read = reader._read
 
     def slow_read(target_id: int, pid: int, max_mappings: int) -> ProcessMemory | None:
-        clock.now_s += reading_s
+        used.now_s += reading_s
+        clock.now_s += 0.5  # kept waiting, which costs nothing
         return read(target_id, pid, max_mappings)
 
     reader._read = slow_read  # type: ignore[method-assign] - takes its time
@@ -142,6 +152,56 @@ def test_reading_is_rarer_where_it_takes_long(
     assert sizes_at(0.0, 1) == 1
     assert sizes_at(every_s - 0.1, 2) == 1
     assert sizes_at(every_s + 0.1, 3) == 3
+
+
+def test_a_new_process_is_read_soon(tmp_path: Path) -> None:
+    """Not only when those before are due again; and a process that can't be read is no news each time."""
+    for pid in (5, 6):
+        _process(tmp_path, pid, "", status="VmSize: 1000 kB\nVmRSS: 100 kB\n", maps="")
+    clock, used = Clock(), Clock()
+    reader = FootprintReader(tmp_path / "proc", tmp_path / "cgroup", clock, used)
+    readings = []
+    read = reader._read
+
+    def slow_read(target_id: int, pid: int, max_mappings: int) -> ProcessMemory | None:
+        used.now_s += 0.05
+        readings.append((clock.now_s, pid))
+        return read(target_id, pid, max_mappings)
+
+    reader._read = slow_read  # type: ignore[method-assign] - takes its time
+
+    def look_at(seconds: float, *pids: int) -> None:
+        clock.now_s = seconds
+        reader.look([(pid, pid) for pid in pids], 0.001)
+        reader.wait(LIMIT_S)
+
+    look_at(0, 5)
+    look_at(6, 5)
+    look_at(7, 5, 6, 99)
+    look_at(9, 5, 6)
+    look_at(13, 5, 6)
+    look_at(20, 5, 6)
+    assert readings == [(0, 5), (7, 5), (7, 6), (7, 99), (13, 5), (13, 6)]
+
+
+def test_pss_is_read_seldom(tmp_path: Path) -> None:
+    """A fiftieth of what the context may cost: 20 ms at 1 % of a CPU are every 100 s."""
+    _process(tmp_path, 5, "", status="VmSize: 1000 kB\nVmRSS: 100 kB\n", maps="")
+    clock, used = Clock(), Clock()
+    reader = FootprintReader(tmp_path / "proc", tmp_path / "cgroup", clock, used)
+    readings = []
+
+    def slow_pss(pid: int) -> int | None:
+        used.now_s += 0.02
+        readings.append(clock.now_s)
+        return pid
+
+    reader._read_pss = slow_pss  # type: ignore[method-assign] - takes its time
+    for second in range(0, 220, 5):
+        clock.now_s = second
+        reader.look([(5, 5)], 0.01)
+        reader.wait(LIMIT_S)
+    assert readings == [0, 100, 200]
 
 
 MAPS = b"""\
