@@ -63,6 +63,7 @@ class Facts(Panel):
             *([f"unknown {percent(share_of(found.unknown, found.checks))}"] if found.unknown else []),
             *([f"overruns {found.overruns}"] if found.overruns else []),
             f"CPU {100 * share_of(found.cpu_us * NSEC_PER_USEC, span_ns):.1f} %{_bound(found.budget)}",
+            *_effect(found.budget),
             f"{per_second(found.checks, span_ns):,.0f} checks/s",
             f"{found.nr_regions} regions ({found.min_nr_regions} to {found.max_nr_regions})",
             *confidence_words(found, moment.memory),
@@ -82,10 +83,16 @@ def _of(moment: Moment) -> str:
 
 
 def _bound(budget: BudgetUse | None) -> str:
-    """Say what the budget is, and what it does: the numbers beside it are what is left of those asked for."""
+    """Say what the budget is."""
     if budget is None:
         return ""
-    bounds = [f"{format_percent(budget.max_cpu)} CPU"] if budget.max_cpu is not None else []
+    bounds = [format_percent(budget.max_cpu)] if budget.max_cpu is not None else []
     bounds += [f"{budget.max_checks_per_s:,.0f} checks/s"] if budget.max_checks_per_s is not None else []
-    effect = f", samples {format_times(budget.stretched)} times rarer" if budget.stretched >= _STRETCHED else ""
-    return f" (budget {' and '.join(bounds)}{effect})" if bounds else ""
+    return f" (budget {' and '.join(bounds)})" if bounds else ""
+
+
+def _effect(budget: BudgetUse | None) -> list[str]:
+    """Say what the budget does: the numbers beside it are what is left of those asked for."""
+    if budget is None or budget.stretched < _STRETCHED:
+        return []
+    return [f"budget makes samples {format_times(budget.stretched)} times rarer"]
