@@ -44,7 +44,7 @@ class VirtualTime:
         return self._now_ns
 
     def cpu_us(self) -> int:
-        """CPU time that the passes so far would have cost."""
+        """CPU time that passes and aggregations so far would have cost."""
         return int(self._cpu_us)
 
     def aggregated(self) -> None:

@@ -31,7 +31,7 @@ _SMOOTHING: Final = 0.3
 """Weight of the newest measurement."""
 
 _LEAST_NR_REGIONS: Final = 150
-"""No budget lowers the greatest number of regions below: a pass over fewer would cost hardly less."""
+"""No budget lowers the greatest number of regions below: a pass over half as many costs four fifths."""
 
 _TOLERANCE: Final = 1.25
 """The greatest number of regions is not moved for less: each time, neighbours are merged that were told apart."""
@@ -105,7 +105,7 @@ class Governor:
         self.cpu = 0.0
         self._scale = 1.0
         self._aggregation_us = AGGREGATION_US
-        self._has_aggregated = False
+        self._has_passed = self._has_aggregated = False
         self._measured_us = 0.0
         self._debt_us = 0.0
 
@@ -132,7 +132,8 @@ class Governor:
             return
         if nr_passes:
             found = max(cpu_us - aggregation_us, 1.0) / (nr_passes * (PASS_US + CHECK_US * nr_regions))
-            self._scale = found if not self._measured_us else self._scale + _SMOOTHING * (found - self._scale)
+            self._scale += (_SMOOTHING if self._has_passed else 1.0) * (found - self._scale)
+            self._has_passed = True
         if nr_aggregations:
             weight = _SMOOTHING if self._has_aggregated else 1.0
             self._aggregation_us += weight * (aggregation_us / nr_aggregations - self._aggregation_us)

@@ -167,7 +167,8 @@ class Kdamond:
                 if not self._primitive.collects_at_once:
                     break
             before, nr_windows = ctx.attrs, 0
-            self._pacer.aggregating(self._counting.cpu_us())
+            if ctx.budget is not None:
+                self._pacer.aggregating(self._counting.cpu_us())
             for window in self._primitive.collect(ctx):
                 ctx.passed_samples += window.max_nr_accesses
                 ctx.checks = window.checks
@@ -247,7 +248,8 @@ class Kdamond:
         Args:
             nr_regions: Regions that were looked at in the samples since the last time.
         """
-        self._pacer.settle(*self._readings(), nr_regions)
+        if self.ctx.passed_samples:
+            self._pacer.settle(*self._readings(), nr_regions)
         try:
             self._follow_pace()
         except InvalidAttrsError as error:  # a process that ends this very moment is enough for the kernel's DAMON
@@ -353,7 +355,8 @@ class Kdamond:
 
     def _aggregate(self, max_nr_accesses: int) -> None:
         ctx, nr_regions = self.ctx, self.ctx.nr_regions
-        self._pacer.aggregating(self._counting.cpu_us())
+        if ctx.budget is not None:
+            self._pacer.aggregating(self._counting.cpu_us())
         sampled = max((int(target.regions.size.max(initial=0)) for target in ctx.targets), default=0)
         self._policy.merge(ctx, max_nr_accesses, self._sz_limit)
         if self._callback(ctx.callback.after_aggregation):

@@ -39,7 +39,7 @@ class Pacer:
         self._governor = Governor(ctx.budget or Budget())
         self._settled = (0, 0, 0)
         self._aggregations = 0
-        self._aggregation_began_us = 0
+        self._aggregation_began_us: int | None = None
         self._wish_us = 0.0
 
     def begin(self) -> None:
@@ -117,11 +117,13 @@ class Pacer:
             nr_regions: Regions of the passes since then.
         """
         cpu_before, then_us, passes_before = self._settled
-        passed, number = self._ctx.passed_samples, self._aggregations
-        of_aggregations_us = cpu_us - self._aggregation_began_us if number else 0
+        passed, began_us = self._ctx.passed_samples, self._aggregation_began_us
+        number = 0 if began_us is None else self._aggregations
+        of_aggregations_us = 0 if began_us is None or not number else cpu_us - began_us
         self._governor.measured(
             cpu_us - cpu_before, now_us - then_us, passed - passes_before, nr_regions, of_aggregations_us, number
         )
+        self._aggregation_began_us = None
         self._settled = (cpu_us, now_us, passed)
         self._aggregations = 0
 

@@ -30,8 +30,10 @@ _FORGETTING: Final = 0.9
 """What an aggregation leaves of the highest score before: twice the goal is forgotten after 7 of them."""
 
 _FORGETTING_AT_REST: Final = 0.998
-"""The same while next to nothing is seen, which may be a rest: after 346 of them, half a minute at 100 ms. F1 of 1 MiB
-that is hot for 1 s of every 10 s: 0.99; with 0.98 0.74, with intervals that stay at 5 ms / 100 ms 0.78."""
+"""What 100 ms leave of it while next to nothing is seen, which may be a rest: twice the goal is forgotten in 35 s. F1
+of 1 MiB that is hot for 1 s of every 10 s: 0.99; with 0.98 0.74, with intervals that stay at 5 ms / 100 ms 0.78."""
+
+_REST_UNIT_US: Final = 100_000
 
 _AT_REST: Final = 4
 """Next to nothing is this part of the goal: a quarter."""
@@ -172,7 +174,8 @@ class Tuner:
         it works and short where it rests.
         """
         self._since_rest = 0 if score * _AT_REST < _BP else self._since_rest + 1
-        left = _FORGETTING_AT_REST if self._since_rest < _PASSING else _FORGETTING
+        at_rest = max(_FORGETTING, _FORGETTING_AT_REST ** (attrs.aggr_interval / _REST_UNIT_US))
+        left = at_rest if self._since_rest < _PASSING else _FORGETTING
         self._peak = max(min(score, 2 * _BP), int(self._peak * left))
         if self._aggrs < self.goal.aggrs and score < 2 * _BP:
             return None

@@ -46,6 +46,6 @@ def test_what_is_shipped_is_no_worse_than_fixed_intervals(workload: fast.Workloa
 
 @pytest.mark.parametrize(("name", "least"), [("eight stripes", 0.98), ("32 stripes", 0.9)])
 def test_stripes_are_found_with_few_regions(name: str, least: float) -> None:
-    """Borders that can't be looked for all at once have their turns: with a bound of 1 % there are 100 regions."""
+    """Borders that can't be looked for all at once have their turns: with a bound of 1 % there are 150 regions."""
     (workload,) = (each for each in fast.WORKLOADS if each.name.startswith(name))
     assert fast.judge(workload, fast.settings()["budget"], 3)["second_f1"] >= least

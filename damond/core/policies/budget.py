@@ -91,10 +91,10 @@ class BudgetPolicy(Policy):
         greatest = max(total / max(self._watching(ctx) * ctx.region_budget, 1), 2.0 * ctx.min_region_sz)
         found = [self._cuts(target.regions, samples, greatest, ctx) for target in ctx.targets]
         worth = np.concatenate([each[2] for each in found])
-        best = _drawn(worth, room, ctx.rng)
+        drawn = _drawn(worth, room, ctx.rng)
         begin = 0
         for target, (index, at, value) in zip(ctx.targets, found, strict=True):
-            kept = best[begin : begin + len(value)]
+            kept = drawn[begin : begin + len(value)]
             begin += len(value)
             if kept.any():
                 places, first = np.unique(at[kept], return_index=True)
