@@ -101,6 +101,7 @@ class Pacer:
         """Measure from here on; what was used before (to start, or at rest) is not charged."""
         self._settled = (cpu_us, now_us, self._ctx.passed_samples)
         self._aggregations = 0
+        self._aggregation_began_us = None
 
     def is_overrun(self, cpu_us: int, now_us: int) -> bool:
         """Say whether the context must slow down before its aggregation ends."""

@@ -133,7 +133,7 @@ class Tuner:
     def __init__(self, goal: IntervalsGoal) -> None:
         self.goal = goal
         self._aggrs = 0
-        self._peak = 0
+        self._peak = 0.0
         self._since_rest = _PASSING
 
     def score(self, targets: Sequence[Target], nr_samples: int) -> int:
@@ -176,11 +176,11 @@ class Tuner:
         self._since_rest = 0 if score * _AT_REST < _BP else self._since_rest + 1
         at_rest = max(_FORGETTING, _FORGETTING_AT_REST ** (attrs.aggr_interval / _REST_UNIT_US))
         left = at_rest if self._since_rest < _PASSING else _FORGETTING
-        self._peak = max(min(score, 2 * _BP), int(self._peak * left))
+        self._peak = max(min(score, 2 * _BP), self._peak * left)
         if self._aggrs < self.goal.aggrs and score < 2 * _BP:
             return None
         self._aggrs = 0
-        return self._next(score if score > _BP else min(self._peak, _BP), attrs)
+        return self._next(score if score > _BP else min(int(self._peak), _BP), attrs)
 
     def sampled(self, targets: Sequence[Target], nr_samples: int, attrs: Attrs) -> Usec | None:
         """Say whether a long interval is to be halved within its aggregation: twice the goal is seen already.

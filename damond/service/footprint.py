@@ -21,9 +21,6 @@ from damond.core.mappings import Mappings
 READ_EVERY_S: Final = 4.9
 """Least time between two looks at all processes: one for each summary. Seconds."""
 
-READ_AT_LEAST_EVERY_S: Final = 60.0
-"""However little a context may cost. Seconds."""
-
 MAX_TIME_SHARE: Final = 0.01
 """Share of one CPU that reading may take; where it takes more, it is done less often."""
 
@@ -34,7 +31,10 @@ MAX_MAPPINGS: Final = 2048
 """Mappings of all processes of a context, about 30 bytes each; of more, those with the least gaps are joined."""
 
 OF_BUDGET: Final = 0.05
-"""Part of what a context may cost that reading may take, but for :data:`READ_AT_LEAST_EVERY_S`."""
+"""Part of what a context may cost that reading may take, but for new processes."""
+
+READ_AT_LEAST_EVERY_S: Final = 60.0
+"""However little that is, as far as :data:`MAX_TIME_SHARE` allows. Seconds."""
 
 PSS_OF_BUDGET: Final = 0.02
 """The same for Pss: where ten contexts share 1 % of a CPU, that of 256 MiB is read every five minutes."""
@@ -74,7 +74,7 @@ class FootprintReader:
         self._cgroups = cgroups
         self._now = now
         self._cpu = cpu
-        self._read_s, self._due_s, self._pss_due_s = -READ_EVERY_S, 0.0, 0.0
+        self._due_s = self._news_due_s = self._pss_due_s = 0.0
         self._share, self._pss_share = MAX_TIME_SHARE, MAX_PSS_SHARE
         self._asked: AbstractSet[int] = frozenset()
         self._directories: dict[int, int] = {}
@@ -94,7 +94,7 @@ class FootprintReader:
             max_cpu: What the context may cost, CPU time per time; None is no bound.
         """
         pids = {pid for _, pid in targets}
-        due_s = self._due_s if pids == self._asked else self._read_s + READ_EVERY_S
+        due_s = self._due_s if pids <= self._asked else min(self._due_s, self._news_due_s)
         if self._now() < due_s or (self._thread is not None and self._thread.is_alive()):
             return
         self._asked = pids
@@ -112,13 +112,14 @@ class FootprintReader:
 
     def _read_all(self, targets: Sequence[tuple[int, int]]) -> None:
         begin_s, cpu_s = self._now(), self._cpu()
-        self._read_s, self._due_s = begin_s, begin_s + READ_EVERY_S
+        self._due_s = self._news_due_s = begin_s + READ_EVERY_S
         self._hold({pid for _, pid in targets})
         max_mappings = max(MAX_MAPPINGS // max(len(targets), 1), _LEAST_MAPPINGS)
         read = [self._read(target_id, pid, max_mappings) for target_id, pid in targets]
         self._latest = tuple(each for each in read if each is not None)
         took_s, end_s = self._cpu() - cpu_s, self._now()
-        self._due_s = begin_s + max(READ_EVERY_S, min(took_s / self._share, READ_AT_LEAST_EVERY_S))
+        self._news_due_s = begin_s + max(READ_EVERY_S, took_s / MAX_TIME_SHARE)
+        self._due_s = max(self._news_due_s, begin_s + min(took_s / self._share, READ_AT_LEAST_EVERY_S))
         if end_s >= self._pss_due_s:
             self._pss = {pid: pss for _, pid in targets if (pss := self._read_pss(pid)) is not None}
             self._pss_due_s = end_s + (self._cpu() - cpu_s - took_s) / self._pss_share

@@ -28,12 +28,15 @@ MAX_READERS: Final = 2048
 _GUARD_EVERY_S: Final = 0.1
 """Time between two counts while somebody connects: libzmq accepts 6,000 to 20,000 per second (two cores)."""
 _HURRY_S: Final = 0.01
-"""The same while there are too many."""
+"""The same after some were cut."""
 _LOOK_EVERY_S: Final = 1.0
 """Time between two looks; and to the next count, while nobody comes or goes. Ten counts a second took .25 % of a CPU,
 a quarter of the budget by default."""
+_LOOK_AT_REST_S: Final = 15.0
+"""Time between two looks while nobody is connected and nobody seems to come: as many may have come as have gone."""
 _LOOK_SHARE: Final = 50
-"""A look, which takes about 10 us per connection, is followed by at least this many times what it took."""
+"""A look, which takes about 10 us per connection, is followed by at least this many times the CPU time that it took."""
+_LOOK_AT_LEAST_EVERY_S: Final = 15.0
 _LOG_EVERY_S: Final = 5.0
 
 
@@ -57,7 +60,7 @@ class Readers:
         self._seen: list[Connection] = []
         self._full: dict[int, tuple[float, int]] = {}
         self._behind_s = dict.fromkeys((STREAM, REMOTE_STREAM), 0.0)
-        self._told_s = -_LOG_EVERY_S
+        self._told_s: dict[str, float] = {}
         self._ending = os.eventfd(0, os.EFD_CLOEXEC)
         self._arrivals = select.epoll()
         for fd in (self._ending, *listening(self._doors)):
@@ -75,7 +78,7 @@ class Readers:
     def _run(self) -> None:
         looked_s = time.monotonic()
         moved_s, due_s, pause_s = looked_s, looked_s + _LOOK_EVERY_S, _GUARD_EVERY_S
-        count = looked_at = 0
+        count, has_moved = 0, True
         while True:
             at_rest = time.monotonic() - moved_s > _LOOK_EVERY_S
             seen_waiting = self._wait_for_somebody() if at_rest else self._wait(pause_s)
@@ -85,17 +88,18 @@ class Readers:
             try:
                 count = count_descriptors()
                 if seen_waiting or count != before:
-                    moved_s = now_s
+                    moved_s, has_moved = now_s, True
                 if count > self._allowed() and self._guard():
                     pause_s, moved_s = _HURRY_S, now_s
-                if now_s >= due_s:
-                    if self._seen or count != looked_at:
-                        self._look(now_s - looked_s)
-                    looked_s, looked_at = now_s, count
-                    due_s = now_s + max(_LOOK_EVERY_S, _LOOK_SHARE * (time.monotonic() - now_s))
+                if now_s >= due_s and (self._seen or has_moved or now_s - looked_s >= _LOOK_AT_REST_S):
+                    began_s = time.thread_time()
+                    self._look(now_s - looked_s)
+                    took_s, looked_s, has_moved = time.thread_time() - began_s, now_s, False
+                    due_s = now_s + max(_LOOK_EVERY_S, min(_LOOK_SHARE * took_s, _LOOK_AT_LEAST_EVERY_S))
             except OSError as error:  # no descriptor left to look with
                 moved_s = now_s
-                self._tell("connections can't be looked at: %s", error)
+                if self._is_time_to_tell("error"):
+                    _log.error("connections can't be looked at: %s", error)
 
     def _wait(self, span_s: float) -> bool | None:
         """Wait for a while; return None if the end has come."""
@@ -111,11 +115,13 @@ class Readers:
         waiting = {fd for fd, _ in self._arrivals.poll(_LOOK_EVERY_S)}
         return None if self._ending in waiting else bool(waiting)
 
-    def _tell(self, words: str, *rest: object) -> None:
-        """Log, but not too often."""
-        if time.monotonic() - self._told_s >= _LOG_EVERY_S:
-            self._told_s = time.monotonic()
-            _log.warning(words, *rest)
+    def _is_time_to_tell(self, what: str) -> bool:
+        """Say whether this was told long enough ago, and take note that it is told now."""
+        now_s = time.monotonic()
+        if now_s - self._told_s.get(what, -_LOG_EVERY_S) < _LOG_EVERY_S:
+            return False
+        self._told_s[what] = now_s
+        return True
 
     def _allowed(self) -> int:
         """Half of the descriptors are for readers at most: workers need theirs."""
@@ -139,9 +145,9 @@ class Readers:
         for each in chosen:
             self.cut += cut(each)
             self._known[each.inode] = None  # libzmq closes it as soon as it comes to it
-        if chosen:
+        if chosen and self._is_time_to_tell("cut"):
             whose = ", ".join(sorted({_whose(each) for each in chosen})[:3])
-            self._tell("%d connections of readers are too many: %d of %s are cut", count, len(chosen), whose)
+            _log.warning("%d connections of readers are too many: %d of %s are cut", count, len(chosen), whose)
 
     def _connections(self) -> list[Connection]:
         found = (describe(fd, inode, self._doors) for fd, inode in descriptors().items())

@@ -178,10 +178,11 @@ def test_a_new_process_is_read_soon(tmp_path: Path) -> None:
     look_at(0, 5)
     look_at(6, 5)
     look_at(7, 5, 6, 99)
-    look_at(9, 5, 6)
-    look_at(13, 5, 6)
-    look_at(20, 5, 6)
-    assert readings == [(0, 5), (7, 5), (7, 6), (7, 99), (13, 5), (13, 6)]
+    look_at(13, 5, 6, 99)
+    look_at(20, 5)
+    look_at(21, 5, 99, 7)  # 99 is none; three readings of 50 ms are 15 s at a hundredth of a CPU
+    look_at(23, 5, 6, 7)
+    assert readings == [(0, 5), (7, 5), (7, 6), (7, 99), (23, 5), (23, 6), (23, 7)]
 
 
 def test_pss_is_read_seldom(tmp_path: Path) -> None:

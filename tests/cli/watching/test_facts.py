@@ -24,4 +24,4 @@ def test_a_budget_in_words(budget: BudgetUse | None, bound: str, effect: list[st
     """What it is, beside the CPU time; what it does, only where it does something, and short: 53 columns are left."""
     assert _bound(budget) == bound
     assert _effect(budget) == effect
-    assert all(len(each) <= 53 for each in effect)
+    assert len(f"CPU 100.0 %{bound}") <= 53
