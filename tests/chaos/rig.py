@@ -44,6 +44,7 @@ class Seen:
     event: str = ""
     reason: str = ""
     details: Any = None
+    time_ns: int = 0
 
 
 class Witness:
@@ -51,6 +52,7 @@ class Witness:
 
     def __init__(self, run: Path, *contexts: str) -> None:
         self.seen: list[Seen] = []
+        self._began_ns = time.time_ns()
         self._subscriber = subscribe(*contexts, kinds=("snapshot", "event"), runtime_dir=run).open()
         assert self._subscriber.wait_connected(LIMIT_S)
         self._ending = False
@@ -77,8 +79,9 @@ class Witness:
         return sum(each.context == context and each.kind == "snapshot" for each in list(self.seen))
 
     def events(self, context: str) -> list[Seen]:
-        """List the events of a context."""
-        return [each for each in list(self.seen) if each.context == context and each.kind == "event"]
+        """List the events of a context. What happened before may be told a moment later, and is none of them."""
+        seen = [each for each in list(self.seen) if each.context == context and each.kind == "event"]
+        return [each for each in seen if each.time_ns >= self._began_ns]
 
     def lost(self, *contexts: str) -> list[Seen]:
         """List what tells of a loss or of a restart of contexts that nothing was done to."""
@@ -103,7 +106,9 @@ def _seen(message: wire.Message) -> Seen:
     if isinstance(message, Snapshot):
         return Seen(*where, overruns=message.overruns, partial=message.partial)
     if isinstance(message, wire.Event):
-        return Seen(*where, event=message.event, reason=message.reason, details=message.details)
+        return Seen(
+            *where, event=message.event, reason=message.reason, details=message.details, time_ns=message.time_ns
+        )
     return Seen(*where)
 
 
