@@ -11,12 +11,13 @@ from damond.units import USEC_PER_SEC
 PASS_US: Final = 600.0
 """What a pass over no region is taken to cost before it is measured. Microseconds of CPU.
 
-These three as of a worker of vaddr with page_idle that wakes up ten times a second, its caches cold (x86-64, 2026); at
-fifty times a second a pass costs half of it.
+These three as ``make bench`` finds them of a worker of vaddr that wakes up ten times a second, its caches cold (x86-64,
+2026); at fifty times a second a pass costs half of it.
 """
 
 CHECK_US: Final = 2.5
-"""The same for one region more: four system calls of page_idle. Microseconds of CPU."""
+"""The same for one region more: four system calls, 1.5 us with a plain file as the bitmap; page_idle walks the mappings
+of each page besides. Microseconds of CPU."""
 
 AGGREGATION_US: Final = 1000.0
 """The same for an aggregation: regions are merged and split, a snapshot is made and published. Microseconds of CPU."""

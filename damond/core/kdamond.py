@@ -167,8 +167,7 @@ class Kdamond:
                 if not self._primitive.collects_at_once:
                     break
             before, nr_windows = ctx.attrs, 0
-            if ctx.budget is not None:
-                self._pacer.aggregating(self._counting.cpu_us())
+            self._pacer.aggregating(self._counting.cpu_us)
             for window in self._primitive.collect(ctx):
                 ctx.passed_samples += window.max_nr_accesses
                 ctx.checks = window.checks
@@ -355,8 +354,7 @@ class Kdamond:
 
     def _aggregate(self, max_nr_accesses: int) -> None:
         ctx, nr_regions = self.ctx, self.ctx.nr_regions
-        if ctx.budget is not None:
-            self._pacer.aggregating(self._counting.cpu_us())
+        self._pacer.aggregating(self._counting.cpu_us)
         sampled = max((int(target.regions.size.max(initial=0)) for target in ctx.targets), default=0)
         self._policy.merge(ctx, max_nr_accesses, self._sz_limit)
         if self._callback(ctx.callback.after_aggregation):

@@ -1,5 +1,6 @@
 """How fast a context goes: as it was asked to or as its goal has it, and no faster than its budget allows."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -75,9 +76,13 @@ class Pacer:
         self._wish(wish)
         return True
 
-    def aggregating(self, cpu_us: int) -> None:
-        """Take note that an aggregation ends, which costs until the next :meth:`settle`. Reading of the CPU clock."""
-        self._aggregation_began_us = cpu_us
+    def aggregating(self, cpu_us: Callable[[], int]) -> None:
+        """Take note that an aggregation ends, which costs until the next :meth:`settle`.
+
+        Args:
+            cpu_us: Reads the CPU clock, which is done for a budget only: the kernel's thread has a file to be read.
+        """
+        self._aggregation_began_us = None if self._ctx.budget is None else cpu_us()
 
     def aggregated(self) -> None:
         """Look at the counts of an aggregation, before they are reset."""

@@ -32,11 +32,10 @@ _HURRY_S: Final = 0.01
 _LOOK_EVERY_S: Final = 1.0
 """Time between two looks; and to the next count, while nobody comes or goes. Ten counts a second took .25 % of a CPU,
 a quarter of the budget by default."""
-_LOOK_AT_REST_S: Final = 15.0
-"""Time between two looks while nobody is connected and nobody seems to come: as many may have come as have gone."""
 _LOOK_SHARE: Final = 50
 """A look, which takes about 10 us per connection, is followed by at least this many times the CPU time that it took."""
 _LOOK_AT_LEAST_EVERY_S: Final = 15.0
+"""However long it took, and though nobody seems to have come: as many may have come as have gone."""
 _LOG_EVERY_S: Final = 5.0
 
 
@@ -91,7 +90,7 @@ class Readers:
                     moved_s, has_moved = now_s, True
                 if count > self._allowed() and self._guard():
                     pause_s, moved_s = _HURRY_S, now_s
-                if now_s >= due_s and (self._seen or has_moved or now_s - looked_s >= _LOOK_AT_REST_S):
+                if now_s >= due_s and (self._seen or has_moved or now_s - looked_s >= _LOOK_AT_LEAST_EVERY_S):
                     began_s = time.thread_time()
                     self._look(now_s - looked_s)
                     took_s, looked_s, has_moved = time.thread_time() - began_s, now_s, False

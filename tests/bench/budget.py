@@ -125,11 +125,41 @@ def _used_s(pid: int) -> float:
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
+def _pass_us(nr_regions: int, samples: int, span_s: float = 10.0) -> float:
+    """Measure a worker at ten samples a second: microseconds per sample, its share of so long aggregations included."""
+    more = f"""
+intervals_goal = "off"
+max_cpu = "off"
+sample_interval = "100ms"
+aggr_interval = "{100 * samples}ms"
+min_nr_regions = {nr_regions}
+max_nr_regions = {nr_regions}
+policy = "kernel"
+"""
+    with Service(1, '[service]\nmax_cpu = "off"\n', more) as service:
+        service.cpu(3)
+        with Client(service.run) as client:
+            (context,) = client.status()["contexts"]
+        before_s = _used_s(context["pid"])
+        service.cpu(span_s)
+        return (_used_s(context["pid"]) - before_s) / (10 * span_s) * 1e6
+
+
+def passes() -> Iterator[tuple[str, float, str]]:
+    """Measure what a budget begins with: a pass, a region, an aggregation, of a worker whose caches are cold."""
+    few, many, each = _pass_us(20, 20), _pass_us(420, 20), _pass_us(20, 1)
+    aggregation = (each - few) / (1 - 1 / 20)
+    yield "vaddr, ten samples a second: a pass over 20 regions", few - aggregation / 20, "us of CPU, assumed: 650"
+    yield "  a region more", (many - few) / 400, "us, assumed: 2.5 (page_idle walks besides)"
+    yield "  an aggregation", aggregation, "us, assumed: 1000 (of some 130 regions)"
+
+
 def figures() -> Iterator[tuple[str, float, str]]:
     """Measure one and ten contexts after a minute, and ten in the minute after their start."""
     if os.geteuid() != 0:
         print("budget: needs root (frames in pagemap); left out", file=sys.stderr)
         return
+    yield from passes()
     with Service(1) as one:
         one.cpu(60)
         yield (
