@@ -296,7 +296,7 @@ def test_pause() -> None:
     with workload("steady_32_of_256") as load:
 
         def rest(loop: Kdamond, sink: Changes) -> bool:
-            now = (time.monotonic_ns(), loop._primitive.cpu_us())
+            now = (time.time_ns(), loop._primitive.cpu_us())
             if not resting and not loop.paused:
                 awake.append(now)
                 if len(sink.snapshots) >= 10:
@@ -321,8 +321,9 @@ def test_pause() -> None:
     assert share * (end_ns - begin_ns) >= 5 * TICK_US
     assert end_us - begin_us <= TICK_US
     assert sum(gap > 100_000_000 for gap in gaps) == 1
-    assert int(snapshots[-1].targets[0].nr_accesses.max()) >= 15
-    assert all(each.end_ns - each.start_ns < 400_000_000 for each in snapshots)
+    assert all(each.end_ns <= begin_ns or each.start_ns >= end_ns for each in snapshots)
+    after = [each for each in snapshots if each.start_ns >= end_ns]
+    assert max(int(each.targets[0].nr_accesses.max()) for each in after) >= 15
     assert tree() == UNUSED
 
 
