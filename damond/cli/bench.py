@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.text import Text
 
@@ -14,10 +15,21 @@ from damond.bench.result import Result
 from damond.bench.setting import MAX_CHECKS_PER_S, Setting
 from damond.cli import options, output, table
 from damond.core import Budget
+from damond.errors import UsageError
 from damond.plugin import Registry
 from damond.service.pace import DEFAULT_GOAL, DEFAULT_POLICY
 
-PARTS: Final = ("telescope", "shapes", "wss", "fast", "confidence", "cost", "ablation")
+_SETTABLE: Final = ("telescope", "shapes", "wss")
+PARTS: Final = (*_SETTABLE, "fast", "confidence", "cost", "ablation")
+_SETTINGS: Final = {
+    "policy": "--policy",
+    "given": "--option",
+    "autotune": "--autotune/--fixed",
+    "max_checks": "--max-checks",
+    "max_cpu": "--max-cpu",
+    "block": "--block",
+}
+"""Parameters that make a setting, and what they are called."""
 
 
 @click.command("bench")
@@ -68,6 +80,7 @@ def command(
     Without PART all are measured. The last four have their own settings and take none. All but cost run in virtual
     time: a simulated minute takes a second or two.
     """  # noqa: D301 - the backslash is meant: click takes the character for "leave these lines as they are"
+    _refuse_in_vain(parts)
     Registry(policy=policy).make_policy(policy, dict(given))
     setting = _setting(policy, autotune, max_checks, max_cpu).but(policy_options=dict(given), block=int(block))
     results = _measured(parts or PARTS, setting, seed, quick=quick)
@@ -77,6 +90,21 @@ def command(
         return
     for each in results:
         _print(output.console(), each)
+
+
+def _refuse_in_vain(parts: Sequence[str]) -> None:
+    """Refuse a setting where no part that is asked for takes one.
+
+    Raises:
+        UsageError: It would do nothing.
+    """
+    source = click.get_current_context().get_parameter_source
+    given = [words for name, words in _SETTINGS.items() if source(name) is ParameterSource.COMMANDLINE]
+    if given and parts and not set(parts) & set(_SETTABLE):
+        raise UsageError(
+            f"{', '.join(given)} would do nothing: {' and '.join(parts)} would be measured with settings of their own",
+            hint=f"parts that take a setting: {', '.join(_SETTABLE)}",
+        )
 
 
 def _setting(policy: str, autotune: bool | None, max_checks: float | None, max_cpu: float | None) -> Setting:  # noqa: FBT001

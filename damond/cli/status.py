@@ -160,16 +160,14 @@ def _remarks(each: Mapping[str, Any]) -> list[Text]:
     """Say why a context does not run, and what would help."""
     name = each["name"]
     if each.get("error"):
-        hint = each["error"]["hint"]
         lines = [Text(f"{name}: {each['error']['message']}", "red")]
-        return [*lines, Text(f"  hint: {hint}")] if hint else lines
+        return [*lines, Text(f"  hint: {each['hint']}")] if each["hint"] else lines
     if each["state"] == "running" and each.get("waits") and not each["targets"]:
         return [Text(f"{name}: no process matches now; it waits for one")]
     if each["state"] == "running" and not each.get("healthy", True):
         return [Text(f"{name}: no snapshot in time", "yellow")]
     if each["state"] == "stopped":
-        help_words = f"; 'damond start {name}' starts it" if each.get("configured") else ""
-        return [Text(f"{name}: stopped ({each['reason']}){help_words}")]
+        return [Text(f"{name}: stopped ({each['reason']})" + (f"; {each['hint']}" if each["hint"] else ""))]
     if each["state"] == "running" and not each.get("newest"):
         return [Text(f"{name}: no result yet: {attrs_in_words(each['attrs'])}")] if each.get("attrs") else []
     return [Text(f"{name}: {words}") for words in _doubts(each.get("newest"))] if each["state"] == "running" else []

@@ -5,7 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -44,7 +44,7 @@ def command(name: str | None, runtime_dir: Path | None, *, as_json: bool) -> Non
     """
     directory = runtime_dir or serving_runtime_dir()
     with Client(directory) as client:
-        contexts = client.contexts()
+        contexts = client.status()["contexts"]
     names = [each["name"] for each in contexts]
     if name is not None and check_name(name) not in names:
         raise UnknownNameError("context", name, names)
@@ -115,12 +115,12 @@ def _print_json(messages: Iterator[wire.Message | str]) -> None:
             output.print_line(wire.to_map(message, origin.host if origin else host) | where)
 
 
-def _print_lines(messages: Iterator[wire.Message | str], name: str | None, contexts: list[dict[str, str]]) -> None:
+def _print_lines(messages: Iterator[wire.Message | str], name: str | None, contexts: list[dict[str, Any]]) -> None:
     view = PlainView(output.console())
     for each in contexts:
         if each["state"] in _ENDED and name in (None, each["name"]):
-            help_words = "'damond status' says why" if each["state"] == "failed" else "'damond start' starts it"
-            view.tell(each["name"], f"{each['state']} ({help_words})")
+            why = "'damond status' says why" if each["state"] == "failed" else each["reason"]
+            view.tell(each["name"], f"{each['state']} ({why})" + (f"; {each['hint']}" if each["hint"] else ""))
     for message in messages:
         if isinstance(message, str):
             view.tell("", message)

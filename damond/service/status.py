@@ -14,12 +14,13 @@ from damond.stream import wire
 def never_started(spec: ContextSpec) -> dict[str, Any]:
     """Describe a context of the configuration that has not been started."""
     row = {"name": spec.name, "configured": True, "state": "stopped", "reason": "never started"}
-    return {**row, "primitive": spec.primitive}
+    return {**row, "hint": f"'damond start {spec.name}' starts it", "primitive": spec.primitive}
 
 
 def describe_context(context: ManagedContext, hub: Hub, host: str, *, configured: bool) -> dict[str, Any]:
     """Describe a context that has been started: its state, its worker, and the newest of what that found."""
     row = {"name": context.spec.name, "configured": configured, **_state(context)}
+    row["hint"] = _hint(context, configured=configured)
     if row["pid"] is not None:
         row["process"] = _process(row["pid"])
     row["newest"] = _newest(context.spec.name, hub, host)
@@ -51,6 +52,18 @@ def _state(context: ManagedContext) -> dict[str, Any]:
     if life.error is not None:
         row["error"] = {"code": life.error.code, "message": life.error.message, "hint": life.error.hint}
     return row
+
+
+def _hint(context: ManagedContext, *, configured: bool) -> str:
+    """Say what would let a context run that does not; "" where it runs, or nothing that a person does would."""
+    spec, life = context.spec, context.life
+    if life.error is not None:
+        return life.error.hint
+    if life.state != "stopped" or not configured:
+        return ""
+    if life.reason == "target_gone" and spec.targets and not spec.follows and not spec.command:
+        return "its process has ended: name one that runs in the configuration, then 'damond reload'"
+    return f"'damond start {spec.name}' starts it"
 
 
 def _newest(name: str, hub: Hub, host: str) -> dict[str, Any] | None:

@@ -30,7 +30,7 @@ def _row(each: Mapping[str, Any]) -> dict[str, Any]:
         "name": each["name"],
         "state": "paused" if each.get("paused") and each["state"] == "running" else each["state"],
         "reason": error.get("message") or each.get("reason", ""),
-        "hint": error.get("hint", ""),
+        "hint": each.get("hint", ""),
         "stale": bool(newest) and each.get("stale", False),
         "primitive": each.get("primitive", ""),
         "pid": each.get("pid"),

@@ -50,6 +50,16 @@ def test_the_kernels_policy_is_the_kernels_in_all(capsys: pytest.CaptureFixture[
     assert not setting["strict_min_nr_regions"]
 
 
+@pytest.mark.parametrize("setting", [("--block", "4"), ("--fixed",), ("--policy", "budget"), ("-O", "a=1")])
+def test_a_setting_that_no_part_takes(capsys: pytest.CaptureFixture[str], setting: tuple[str, ...]) -> None:
+    """It is refused, even where it is the default: nobody is to take the figures for those of that setting."""
+    assert main(["bench", "cost", "fast", *setting]) == os.EX_USAGE
+    out, err = capsys.readouterr()
+    assert not out
+    assert "would do nothing" in err
+    assert "parts that take a setting: telescope, shapes, wss" in err
+
+
 def test_the_table_has_its_units(capsys: pytest.CaptureFixture[str]) -> None:
     """Every number can be read without the manual; published figures stand beside ours."""
     assert main(["bench", "telescope", "--quick"]) == os.EX_OK

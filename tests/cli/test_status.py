@@ -54,6 +54,20 @@ def test_a_context_that_can_not_be_started_by_name(served: Served) -> None:
     assert "one: stopped (requested); 'damond start one' starts it" in words
 
 
+def test_a_context_whose_process_has_ended(tmp_path: Path) -> None:
+    """To start it again would not help: 'status' says what would, and once there is a process again, so does it."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        served = Served(tmp_path, f'[context.job]\nprimitive = "vaddr"\ntargets = [{process.pid}]\n{OPTIONS}\n')
+        with served.client() as client:
+            wait(lambda: client.status()["contexts"][0]["state"] == "running")
+            process.communicate(timeout=20)
+            wait(lambda: client.status()["contexts"][0]["state"] == "stopped")
+        words = damond(served, "status").stdout
+    served.end()
+    assert "job: stopped (target_gone); its process has ended: name one that runs in the configuration" in words
+    assert "damond start" not in words
+
+
 def test_one_context(served: Served) -> None:
     """With a name: what happened to it, and what its worker wrote last."""
     served.start("raises", bad("check_accesses", "raise"))

@@ -98,7 +98,7 @@ class Contexts:
         for each in status["contexts"]:
             row, error = self.row(each["name"]), each.get("error") or {}
             row.state, row.primitive = each["state"], each["primitive"]
-            row.reason, row.hint = error.get("message") or each["reason"], error.get("hint", "")
+            row.reason, row.hint = error.get("message") or each["reason"], each["hint"]
             row.paused, row.healthy = each.get("paused", False), each.get("healthy", True)
             row.waits = each.get("waits", False) and not each.get("targets")
         for name in self.rows.keys() - {each["name"] for each in status["contexts"]}:
@@ -145,8 +145,6 @@ def stale_after_s(newest: Snapshot | None) -> float:
 
 def hint_of(row: Row) -> str:
     """Say what would help a context that does not run."""
-    if row.state == "stopped":
-        return f"damond start {row.name}"
     if row.state == "failed":
         return row.hint or "damond status says more"
     return "" if row.state == "running" else row.hint

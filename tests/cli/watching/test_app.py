@@ -135,7 +135,7 @@ def test_states_by_name(serve: Callable[..., Any], drive: Callable[..., None]) -
             client.resume("one")
             await view.sees("one running |")
             client.stop("one")
-            await view.sees("hint: damond start one")
+            await view.sees("hint: 'damond start one' starts it")
             assert "one stopped: what is shown is old" in view.text
             client.start("one")
             await view.sees("one running |")

@@ -30,10 +30,16 @@ class Recorded:
         self._shown = Shown("web")
 
     async def ask(self, shown: Shown | None) -> float:
-        row = {"reason": "", "primitive": "synthetic", "state": "running"}
+        row = {"reason": "", "primitive": "synthetic", "state": "running", "hint": ""}
         why = "there is no process 4194304"
-        bad = {**row, "name": "gone", "state": "failed", "error": {"message": why, "hint": "give another pid"}}
-        off = {**row, "name": "never", "state": "stopped", "reason": "never started"}
+        bad = {**row, "name": "gone", "state": "failed", "error": {"message": why}, "hint": "give another pid"}
+        off = {
+            **row,
+            "name": "never",
+            "state": "stopped",
+            "reason": "never started",
+            "hint": "'damond start never' starts it",
+        }
         self.contexts.take_status({"host": "vm", "contexts": [{**row, "name": "db"}, bad, off, {**row, "name": "web"}]})
         for name in ("db", "web"):
             self.contexts.rows[name].take(moving(NR_WINDOWS - 1, name))
