@@ -81,7 +81,7 @@ class WorkerHandle:
             try:
                 self._link.send(message)
             except LinkClosedError:
-                self._close_link()
+                self._read_rest()  # what it said last
             except BlockingIOError:
                 _log.warning("%s: the worker does not read its link", self.name)
 
@@ -90,10 +90,7 @@ class WorkerHandle:
         if self.exited.is_set():  # told before: by our own look, or given up
             self.status = status if self.status is None else self.status
             return
-        while self._link.fileno() >= 0 and self._read_link():
-            pass
-        if self._link.fileno() >= 0:  # a process that a plugin has forked holds the other end
-            self._close_link()
+        self._read_rest()
         if self._stderr_fd >= 0:
             self._read_stderr()
             self._close_stderr()
@@ -122,6 +119,13 @@ class WorkerHandle:
             return False
         self._on_message(self, message)
         return True
+
+    def _read_rest(self) -> None:
+        """Take in what is left of a worker that says no more, and close the link."""
+        while self._link.fileno() >= 0 and self._read_link():
+            pass
+        if self._link.fileno() >= 0:  # a process that a plugin has forked holds the other end
+            self._close_link()
 
     def _close_link(self) -> None:
         asyncio.get_running_loop().remove_reader(self._link.fileno())

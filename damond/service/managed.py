@@ -196,6 +196,11 @@ class ManagedContext:
             self._timer = None
 
     @property
+    def rests(self) -> bool:
+        """Whether it samples nothing for now: it is paused, or waits for targets."""
+        return self.paused or (self.spec.waits_for_targets and not self.watched)
+
+    @property
     def aggr_interval_s(self) -> float:
         """Aggregation interval of the moment; 0 until it is known. Seconds."""
         return self._interval_s("aggr_interval")
@@ -367,7 +372,7 @@ class ManagedContext:
         """
         if self.state != "running" or self.handle is None:
             return
-        if self.paused or (self.spec.waits_for_targets and not self.watched):
+        if self.rests:
             self.health.rest()
             return
         late_s = self.health.judge(last_snapshot_s, self._interval_s("aggr_interval"), stalled_s)

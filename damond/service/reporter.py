@@ -80,7 +80,8 @@ class Reporter:
             self.event("targets_changed", reason, **news)
 
     def tuned(self, ctx: Context, old: Attrs) -> None:
-        """Report that the attributes have changed."""
+        """Report that the attributes have changed, whatever of goal and budget was still to be told before that."""
+        self._paced_from, self._nr_paced = None, 0
         changed = {name: [before, getattr(ctx.attrs, name)] for name, before in asdict(old).items()}
         changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
         self.event("attrs_changed", "tuned", changed=changed, attrs=asdict(ctx.attrs))
@@ -89,18 +90,18 @@ class Reporter:
         """Tell the supervisor how fast the context goes now; the stream hears of it now and then."""
         self.tell("paced", attrs=asdict(ctx.attrs))
         self._paced_from = self._paced_from or old
+        self._pace = ctx.attrs
         self._nr_paced += 1
-        self._tell_paced(ctx.attrs)
+        self._tell_paced()
 
-    def _tell_paced(self, attrs: Attrs) -> None:
+    def _tell_paced(self) -> None:
         """Publish that the pace has changed, unless that has been said only just now."""
         now_ns = time.monotonic_ns()
         if self._paced_from is None or now_ns < self._pace_due_ns:
-            self._pace = attrs
             return
         self._pace_due_ns = now_ns + PACE_INTERVAL_NS
-        changed = changed_attrs(asdict(self._paced_from), attrs)
-        self.event("attrs_changed", "paced", changed=changed, attrs=asdict(attrs), changes=self._nr_paced)
+        changed = changed_attrs(asdict(self._paced_from), self._pace)
+        self.event("attrs_changed", "paced", changed=changed, attrs=asdict(self._pace), changes=self._nr_paced)
         self._paced_from, self._nr_paced = None, 0
 
     def aggregated(self, snapshot: Snapshot) -> None:
@@ -108,8 +109,7 @@ class Reporter:
         self._publisher.publish(snapshot)
         self._footprint.look(_processes(snapshot.targets), _max_cpu(snapshot.budget))
         self.retargeted(ENDED)
-        if self._paced_from is not None:
-            self._tell_paced(self._pace)
+        self._tell_paced()
         self._span_ns += snapshot.end_ns - snapshot.start_ns
         self._checks += snapshot.checks
         self._cpu_us += snapshot.cpu_us

@@ -51,6 +51,11 @@ def share_out(total: float, wants: Mapping[str, float | None], limits: Mapping[s
     return {name: shares[name] + more[name] for name in wants}
 
 
+def _want(context: ManagedContext, what: str) -> float | None:
+    """Say what a context would use; next to nothing while it samples nothing."""
+    return 0.0 if context.state == "running" and context.rests else context.cost.get(what)
+
+
 def _is_news(amount: float | None, told: float | None) -> bool:
     """Say whether a bound is another than a worker knows of."""
     if amount is None or told is None:
@@ -118,7 +123,7 @@ class Sharing:
             if total is None:
                 continue
             want = limit.replace("max", "wanted")
-            wants = {name: each.cost.get(want) for name, each in contexts.items()} | dict.fromkeys(placeholders)
+            wants = {name: _want(each, want) for name, each in contexts.items()} | dict.fromkeys(placeholders)
             limits = {name: getattr(each.spec, limit) for name, each in contexts.items()} | dict.fromkeys(placeholders)
             for name, amount in share_out(total, wants, limits).items():
                 if name in contexts:

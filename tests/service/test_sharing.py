@@ -60,6 +60,20 @@ def test_budget_is_shared(served: Served) -> None:
     assert snapshot.budget.max_nr_regions <= snapshot.max_nr_regions == 1000
 
 
+def test_what_rests_needs_no_share(served: Served) -> None:
+    """While a context is paused the others have its part; once it goes on, it has it again."""
+    with Client(served.run) as client:
+
+        def share() -> float:
+            return float(rows(client)[1]["a"]["share"]["max_cpu"])
+
+        before = share()
+        client.pause("b")
+        wait_for(lambda: share() > 1.3 * before)
+        client.resume("b")
+        wait_for(lambda: share() < 1.2 * before)
+
+
 def test_tuned_by_hand(served: Served) -> None:
     """Intervals that somebody asks for hold, until tuning is asked for; a bound is told to the worker."""
     with Client(served.run) as client:
