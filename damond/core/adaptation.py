@@ -14,6 +14,7 @@ from damond.core.attrs import Attrs
 from damond.core.regions import (
     MIN_REGION_SZ,
     MISSED_ALL,
+    ROUNDING,
     AddrRange,
     Addrs,
     Counts,
@@ -28,7 +29,6 @@ from damond.errors import InvalidRegionError
 _BP: Final = 10_000
 
 _UINT_MAX: Final = 2**32 - 1
-_ROUNDING: Final = 1e-6
 
 _SPLIT_STEPS: Final = 10
 """Regions are split at 1/10 to 9/10 of their size (damon_split_regions_of, Linux 5.15)."""
@@ -78,11 +78,19 @@ def initial_regions(
     return pieces
 
 
-def apply_min_nr_regions(targets: Sequence[Target], min_nr_regions: int, min_region_sz: int = MIN_REGION_SZ) -> int:
+def apply_min_nr_regions(
+    targets: Sequence[Target], min_nr_regions: int, min_region_sz: int = MIN_REGION_SZ, window_samples: int = 0
+) -> int:
     """Cut regions until none is larger than the least number of regions allows; return that size. Bytes.
 
     damon_apply_min_nr_regions, Linux 7.1: where older kernels only merge no further, a region that is large already
     (as after an update, or by the user's wish) is cut into pieces of exactly that size, and a rest.
+
+    Args:
+        targets: Whose regions.
+        min_nr_regions: Of all targets together.
+        min_region_sz: Alignment. Bytes.
+        window_samples: As in :func:`cut`.
     """
     greatest = align_up(region_sz_limit(targets, min_nr_regions, min_region_sz), min_region_sz)
     for target in targets:
@@ -91,7 +99,8 @@ def apply_min_nr_regions(targets: Sequence[Target], min_nr_regions: int, min_reg
         if nr_cuts.any():
             index = np.repeat(np.arange(len(size)), nr_cuts)
             number = np.arange(len(index)) - np.repeat(np.cumsum(nr_cuts) - nr_cuts, nr_cuts) + 1
-            cut(target.regions, index, target.regions.start[index] + number.astype(np.uint64) * np.uint64(greatest))
+            at = target.regions.start[index] + number.astype(np.uint64) * np.uint64(greatest)
+            cut(target.regions, index, at, window_samples)
     return greatest
 
 
@@ -107,12 +116,27 @@ def age(regions: Regions, threshold: int | NDArray[np.float64], nr_samples: int)
         nr_samples: Samples of this aggregation: they add to those behind an age that goes on, and are all that is
             behind one that starts again. Those that missed a region are none of its.
     """
-    now, last = regions.nr_accesses, regions.last_nr_accesses
-    changed = np.abs(now.astype(np.int64) - last) > threshold
-    changed |= (now == 0) != (last == 0)
+    changed = np.abs(regions.nr_accesses.astype(np.int64) - regions.last_nr_accesses) > threshold
+    changed |= _came_or_went(regions)
     regions.age = np.where(changed, 0, regions.age + np.uint32(1)).astype(np.uint32)
-    behind = np.where(changed, 0, regions.nr_samples.astype(np.int64)) + np.maximum(nr_samples - regions.nr_missed, 0)
-    regions.nr_samples = np.minimum(behind, _UINT_MAX).astype(np.uint32)
+    regions.nr_samples = _behind(regions, changed, nr_samples)
+
+
+def _came_or_went(regions: Regions) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (regions.nr_accesses == 0) != (regions.last_nr_accesses == 0)
+    return found
+
+
+def _behind(regions: Regions, changed: NDArray[np.bool_], nr_samples: int) -> Counts:
+    """Say how many samples stand behind regions after so many of an aggregation; only those, where that changes all."""
+    before = np.where(changed, 0, regions.nr_samples.astype(np.int64))
+    behind: Counts = np.minimum(before + np.maximum(nr_samples - regions.nr_missed, 0), _UINT_MAX).astype(np.uint32)
+    return behind
+
+
+def samples_so_far(regions: Regions, window_samples: int) -> Counts:
+    """Say how many samples stand behind the counts of an aggregation that is not finished."""
+    return _behind(regions, _came_or_went(regions), window_samples)
 
 
 def merge(regions: Regions, threshold: int, sz_limit: int) -> None:
@@ -160,7 +184,7 @@ def merged_samples(regions: Regions, start: Addrs, end: Addrs) -> Counts:
     density = regions.nr_samples / regions.size
     least = np.minimum.reduceat(density, regions.start.searchsorted(start))
     # By the quotient and back may lose the last bit, hence the rounding before the floor.
-    kept: Counts = np.minimum(np.floor(least * (end - start) + _ROUNDING), _UINT_MAX).astype(np.uint32)
+    kept: Counts = np.minimum(np.floor(least * (end - start) + ROUNDING), _UINT_MAX).astype(np.uint32)
     return kept
 
 
@@ -185,14 +209,20 @@ def split_at(regions: Regions, index: int, sz: int) -> None:
     cut(regions, np.array([index]), at)
 
 
-def cut(regions: Regions, index: NDArray[np.intp], at: Addrs) -> None:
+def cut(regions: Regions, index: NDArray[np.intp], at: Addrs, window_samples: int = 0) -> None:
     """Cut ``regions[index]`` at the addresses ``at``, which lie inside; an index may occur more than once.
 
     All pieces keep counters and age, and share the samples behind them.
+
+    Args:
+        regions: Changed in place.
+        index: Which regions.
+        at: Where. Bytes.
+        window_samples: Samples of the aggregation under way: those that looked at a region are shared by its pieces.
     """
     order = np.argsort(at, kind="stable")
     index, at = index[order], at[order]
-    behind = _shared_samples(regions, index, at)
+    behind, size = _shared_samples(regions, index, at), regions.size
     regions.assign(
         np.insert(regions.start, index + 1, at),
         np.insert(regions.end, index, at),
@@ -203,6 +233,9 @@ def cut(regions: Regions, index: NDArray[np.intp], at: Addrs) -> None:
         behind,
         np.insert(regions.nr_missed, index, regions.nr_missed[index]),
     )
+    if window_samples:
+        whole = np.insert(size, index, size[index])
+        regions.recount(window_samples, window_samples, regions.size / whole)
 
 
 def _shared_samples(regions: Regions, index: NDArray[np.intp], at: Addrs) -> Counts:
@@ -248,7 +281,9 @@ def split(
     index, at = [], []
     for _ in range(nr_subs - 1):
         tenths = rng.integers(1, _SPLIT_STEPS, size=len(regions), dtype=np.uint64)
-        sub = remaining * tenths // np.uint64(_SPLIT_STEPS)
+        # In two parts: the product of all would overflow from 2^61 bytes on.
+        tenth, rest = np.divmod(remaining, np.uint64(_SPLIT_STEPS))
+        sub = tenth * tenths + rest * tenths // np.uint64(_SPLIT_STEPS)
         sub -= sub % np.uint64(min_region_sz)
         chosen = np.flatnonzero((remaining > 2 * min_region_sz) & (sub > 0) & (sub < remaining))
         index.append(chosen)
@@ -283,22 +318,41 @@ class Splitter:
         self._last_nr_regions = count
 
 
-def convert_results(regions: Regions, old: Attrs, new: Attrs) -> None:
+def convert_results(regions: Regions, old: Attrs, new: Attrs, window_samples: int = 0) -> None:
     """Express counters and ages in new intervals, so that results survive a change of attributes.
 
     damon_update_monitoring_result, Linux 6.3: by way of 1/10,000 of the possible accesses, rounded down; but not
     where the number of samples stays, as it does when intervals are tuned: that would take one of thirty away each
     time. Ages are rounded to the nearest: rounded down, each of many small changes would take up to an aggregation.
+
+    Samples count for as long as they have seen: shorter ones for less. Where a count is rounded down to nothing, none
+    of the samples that it is of stand behind that.
+
+    Args:
+        regions: Changed in place.
+        old: The attributes before.
+        new: Those from now on.
+        window_samples: Samples of the aggregation under way, by the old attributes.
     """
+    worth = min(1.0, old.sample_interval / new.sample_interval)
+    counted, counted_last = regions.nr_accesses > 0, regions.last_nr_accesses > 0
     if old.samples_per_aggr != new.samples_per_aggr:
         for name in ("nr_accesses", "last_nr_accesses"):
             share_bp = getattr(regions, name).astype(np.uint64) * np.uint64(_BP) // np.uint64(old.samples_per_aggr)
             setattr(regions, name, (share_bp * np.uint64(new.samples_per_aggr) // np.uint64(_BP)).astype(np.uint32))
     age_us = regions.age.astype(np.uint64) * np.uint64(old.aggr_interval) + np.uint64(new.aggr_interval // 2)
     regions.age = (age_us // np.uint64(new.aggr_interval)).astype(np.uint32)
+    is_lost = counted & (regions.nr_accesses == 0)
+    samples = window_samples * new.samples_per_aggr // old.samples_per_aggr
+    regions.recount(window_samples, samples, np.where(is_lost, 0.0, worth))
+    is_lost |= counted_last & (regions.last_nr_accesses == 0)
+    kept = np.where(is_lost, 0.0, np.floor(regions.nr_samples * worth + ROUNDING))
+    regions.nr_samples = kept.astype(np.uint32)
 
 
-def set_ranges(regions: Regions, ranges: Sequence[AddrRange], min_region_sz: int = MIN_REGION_SZ) -> None:
+def set_ranges(
+    regions: Regions, ranges: Sequence[AddrRange], min_region_sz: int = MIN_REGION_SZ, window_samples: int = 0
+) -> None:
     """Fit the regions to changed ranges: what lies outside goes, what is new comes, the rest keeps its results.
 
     damon_set_regions, Linux 6.1 (5.15 has it as damon_va_apply_three_regions and leaves inner holes). The first and
@@ -308,6 +362,7 @@ def set_ranges(regions: Regions, ranges: Sequence[AddrRange], min_region_sz: int
         regions: Changed in place.
         ranges: Sorted by address and disjoint. Bytes; bounds are aligned outwards to ``min_region_sz``.
         min_region_sz: Alignment. Bytes.
+        window_samples: Samples of the aggregation under way: what is left of a region has its share of them.
 
     Raises:
         InvalidRegionError: The ranges are unsorted or overlap once they are aligned.
@@ -324,11 +379,11 @@ def set_ranges(regions: Regions, ranges: Sequence[AddrRange], min_region_sz: int
         while position < len(old) and old[position].start < wanted.end:
             inside.append(old[position])
             position += 1
-        rows += _fit(inside, wanted)
+        rows += _fit(inside, wanted, window_samples)
     regions.assign_rows(rows)
 
 
-def _fit(inside: list[Region], wanted: Region) -> list[Region]:
+def _fit(inside: list[Region], wanted: Region, window_samples: int) -> list[Region]:
     """Make the regions that meet one range cover exactly that range."""
     if not inside:
         return [replace(wanted, nr_missed=MISSED_ALL)]
@@ -337,15 +392,18 @@ def _fit(inside: list[Region], wanted: Region) -> list[Region]:
         start = row.start if rows else wanted.start
         if rows and rows[-1].end < start:
             rows.append(Region(rows[-1].end, start, nr_missed=MISSED_ALL))
-        rows.append(_resized(row, start, row.end))
-    rows[-1] = _resized(rows[-1], rows[-1].start, wanted.end)
+        rows.append(_resized(row, start, row.end, window_samples))
+    rows[-1] = _resized(rows[-1], rows[-1].start, wanted.end, window_samples)
     return rows
 
 
-def _resized(row: Region, start: int, end: int) -> Region:
+def _resized(row: Region, start: int, end: int, window_samples: int) -> Region:
     """Give a region other bounds: what is left of its samples is its share; nothing, if there is memory new to it."""
     grown = start < row.start or end > row.end
     if grown:
         return replace(row, start=start, end=end, nr_samples=0, nr_missed=MISSED_ALL)
-    left = row.nr_samples * (end - start) // (row.end - row.start)
-    return replace(row, start=start, end=end, nr_samples=left)
+    size, whole = end - start, row.end - row.start
+    missed = row.nr_missed
+    if missed < MISSED_ALL // 2:
+        missed = window_samples - (window_samples - missed) * size // whole
+    return replace(row, start=start, end=end, nr_samples=row.nr_samples * size // whole, nr_missed=missed)

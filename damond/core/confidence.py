@@ -81,7 +81,8 @@ def smallest_found(region_bytes: int, sample_us: int, granularity: int) -> int |
     samples = WITHIN_US // sample_us
     if not samples or not region_bytes or not granularity:
         return None
-    touched = touched_share(sample_us, granularity // MIN_REGION_SZ)
+    # What was written down where pages are larger than here says no less than one.
+    touched = touched_share(sample_us, max(1, granularity // MIN_REGION_SZ))
     hit = -math.expm1(math.log(MISSED) / samples)
     if hit <= touched:
         return max(granularity, math.ceil(region_bytes * hit / touched))

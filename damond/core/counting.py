@@ -1,5 +1,6 @@
 """What is counted for one snapshot: since when, at what cost, and how often too late."""
 
+from damond.core.adaptation import samples_so_far
 from damond.core.budget import BudgetUse
 from damond.core.context import Context
 from damond.core.primitive import Primitive, Window
@@ -87,7 +88,7 @@ class Counting:
                     target.regions.size,
                     target.regions.nr_accesses.copy(),
                     target.regions.age.copy(),
-                    target.regions.nr_samples.copy(),
+                    samples_so_far(target.regions, ctx.window_samples) if partial else target.regions.nr_samples.copy(),
                 )
                 for target in ctx.targets
             ),

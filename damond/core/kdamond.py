@@ -153,7 +153,9 @@ class Kdamond:
         ctx = self.ctx
         self._sz_limit = ctx.region_sz_limit()
         if ctx.strict_min_nr_regions and not self._primitive.owns_regions:
-            self._sz_limit = apply_min_nr_regions(ctx.targets, ctx.attrs.min_nr_regions, ctx.min_region_sz)
+            self._sz_limit = apply_min_nr_regions(
+                ctx.targets, ctx.attrs.min_nr_regions, ctx.min_region_sz, ctx.window_samples
+            )
 
     def _collect_loop(self) -> None:
         """Deliver what somebody else, who adapts the regions too, has aggregated."""
@@ -200,7 +202,7 @@ class Kdamond:
             self.ctx.intervals_goal.check(attrs)
         self._pacer.ask(attrs)
         try:
-            self._change(self._pacer.attrs())
+            self._change(self._pacer.asked if self._primitive.tunes_intervals else self._pacer.attrs())
         except BaseException:
             self._pacer.ask(asked)
             raise
@@ -232,11 +234,8 @@ class Kdamond:
         ctx, old, new = self.ctx, self.ctx.attrs, self._primitive.tune(self.ctx, attrs)
         self._paced = attrs
         for target in ctx.targets:
-            adaptation.convert_results(target.regions, old, new)
-        samples = ctx.window_samples
-        ctx.window_samples = samples * new.samples_per_aggr // old.samples_per_aggr
-        for target in ctx.targets:
-            target.regions.miss(ctx.window_samples - samples)
+            adaptation.convert_results(target.regions, old, new, ctx.window_samples)
+        ctx.window_samples = ctx.window_samples * new.samples_per_aggr // old.samples_per_aggr
         left = max(0, self._update_at - ctx.passed_samples) * old.sample_interval // new.sample_interval
         self._update_at = ctx.passed_samples + min(max(1, left), new.samples_per_update)
         ctx.attrs = new

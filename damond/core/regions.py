@@ -14,8 +14,11 @@ from damond.units import PAGE_SIZE
 MIN_REGION_SZ: Final = PAGE_SIZE
 """The least size of a region, and the alignment of all (DAMON_MIN_REGION). Bytes."""
 
-MISSED_ALL: Final = 2**30
+MISSED_ALL: Final = 2**62
 """Samples that an aggregation never has: so many are missed by what has come in the course of it."""
+
+ROUNDING: Final = 1e-6
+"""What a product of whole numbers and parts may lose by rounding, before it is rounded down."""
 
 _AHEAD: Final = 2**15
 """Sampling addresses that are chosen at once for passes to come: 256 KiB."""
@@ -25,6 +28,7 @@ ADDRESS_LIMIT: Final = 2**64
 
 Addrs = NDArray[np.uint64]
 Counts = NDArray[np.uint32]
+Missed = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -108,9 +112,11 @@ class Regions:
         nr_samples: uint32, samples that stand behind that: those since the age began, evenly over the region. Where
             ages begin anew they are those of one aggregation; a merged region has as many as if all of it had been
             looked at as seldom as its least looked-at part (of equal parts: the sum); pieces share them by size;
-            memory that is new to a region makes them 0. So they may be too few, and never too many.
-        nr_missed: int32, samples of this aggregation that did not look at the region: it was not there yet, or its page
-            can't be marked. Below 0 where the samples of an aggregation have become fewer.
+            memory that is new to a region makes them 0. Of a shorter sampling interval they count for less, in the
+            same proportion: for as long as they have seen. So they may be too few, and never too many.
+        nr_missed: int64, samples of this aggregation that did not look at the region: it was not there yet, it was part
+            of a larger one, its page can't be marked, or they are not worth as much. Below 0 where the samples of an
+            aggregation have become fewer.
     """
 
     COLUMNS: ClassVar[tuple[str, ...]] = (
@@ -132,7 +138,7 @@ class Regions:
     last_nr_accesses: Counts
     age: Counts
     nr_samples: Counts
-    nr_missed: NDArray[np.int32]
+    nr_missed: Missed
 
     def __init__(self, regions: Iterable[AddrRange | Region | tuple[int, int]] = ()) -> None:
         """Take ranges in address order; counters start at zero unless whole :class:`Region` values are given.
@@ -163,7 +169,7 @@ class Regions:
         age: Counts | list[int],
         sampling_addr: Addrs | list[int] | None = None,
         nr_samples: Counts | list[int] | None = None,
-        nr_missed: NDArray[np.int32] | list[int] | None = None,
+        nr_missed: Missed | list[int] | None = None,
     ) -> None:
         """Replace all columns at once; the caller keeps them sorted, disjoint and of equal length.
 
@@ -178,7 +184,7 @@ class Regions:
         self.nr_samples = (
             np.zeros(len(self.start), np.uint32) if nr_samples is None else np.asarray(nr_samples, np.uint32)
         )
-        self.nr_missed = np.zeros(len(self.start), np.int32) if nr_missed is None else np.asarray(nr_missed, np.int32)
+        self.nr_missed = np.zeros(len(self.start), np.int64) if nr_missed is None else np.asarray(nr_missed, np.int64)
         self._ahead: list[Addrs] = []
 
     def assign_rows(self, rows: Sequence[Region]) -> None:
@@ -261,7 +267,18 @@ class Regions:
 
     def miss_none(self) -> None:
         """Begin to count for another aggregation."""
-        self.nr_missed = np.zeros(len(self.start), np.int32)
+        self.nr_missed = np.zeros(len(self.start), np.int64)
+
+    def recount(self, before: int, now: int, worth: float | NDArray[np.float64]) -> None:
+        """Take note that the samples of this aggregation count as others.
+
+        Args:
+            before: How many there have been.
+            now: As how many they count.
+            worth: How much of what each region has of them stays behind it: one part for all, or one for each, 0 to 1.
+        """
+        looked = np.floor((before - self.nr_missed) * worth + ROUNDING).astype(np.int64)
+        self.nr_missed = np.where(self.nr_missed >= MISSED_ALL // 2, self.nr_missed, now - looked)
 
     def pick_sampling_addrs(self, rng: np.random.Generator, nr_passes: int = 1) -> Addrs:
         """Choose one address in each region, evenly over the whole region, and keep it as ``sampling_addr``.

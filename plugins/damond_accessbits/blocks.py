@@ -96,9 +96,15 @@ def pages_of(start: Words, end: Words) -> tuple[Words, NDArray[np.intp]]:
     return np.repeat(first, count) + steps.astype(np.uint64), begin
 
 
-def all_of(values: NDArray[np.bool_], begin: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Say for each block whether all of its pages are so; ``begin`` as :func:`pages_of` returns it."""
-    return np.logical_and.reduceat(values, begin) if len(begin) else np.zeros(0, bool)
+def chosen_of(addrs: Words, start: Words, begin: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Say which page each block was chosen by: evenly among all, so that it stands for those that can't be looked at.
+
+    Args:
+        addrs: The address that each block was chosen by. Bytes.
+        start: First address of each block. Bytes.
+        begin: As :func:`pages_of` returns it.
+    """
+    return begin + ((addrs - start) // np.uint64(PAGE_SIZE)).astype(np.intp)
 
 
 def any_of(values: NDArray[np.bool_], begin: NDArray[np.intp]) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from damond.errors import UsageError
 from damond.plugin import option
 from damond.units import PAGE_SIZE
 from damond_accessbits import IdleFrames, Root, probe_page_idle, refuse_kdamonds
-from damond_accessbits.blocks import AUTO, BlockSize, all_of, any_of, pages_of, parse_block
+from damond_accessbits.blocks import AUTO, BlockSize, any_of, chosen_of, pages_of, parse_block
 from damond_accessbits.probe import probe_warnings
 from damond_physical.ram import parse_ranges, system_ram
 
@@ -47,7 +47,7 @@ class Physical(Primitive):
         self._frames: IdleFrames | None = None
         self._given_regions = False
         self._block = BlockSize(options.block)
-        self._begin = np.zeros(0, np.intp)
+        self._begin = self._chosen = np.zeros(0, np.intp)
 
     @classmethod
     def probe(cls, root: Root = Root()) -> Probe:  # noqa: B008 - Root is frozen
@@ -83,15 +83,17 @@ class Physical(Primitive):
     def update(self, ctx: Context) -> None:
         """Fit the regions to memory that was plugged in or out; drain pages that could not be marked."""
         if not self._given_regions and not self.options.ranges:
-            set_ranges(ctx.targets[0].regions, self._ranges(), ctx.min_region_sz)
+            set_ranges(ctx.targets[0].regions, self._ranges(), ctx.min_region_sz, ctx.window_samples)
         self._fit_block(ctx)
         if self._opened.drain():
             _log.debug("%s: pages waited for their LRU list: drained", ctx.name)
 
     def prepare_access_checks(self, ctx: Context) -> None:
         """Choose a frame or a block of them in every region, and mark them idle."""
-        blocks = ctx.targets[0].regions.pick_sampling_blocks(ctx.rng, self._block.pages, ctx.samples_left)
-        frames, self._begin = pages_of(*blocks)
+        regions = ctx.targets[0].regions
+        start, end = regions.pick_sampling_blocks(ctx.rng, self._block.pages, ctx.samples_left)
+        frames, self._begin = pages_of(start, end)
+        self._chosen = chosen_of(regions.sampling_addr, start, self._begin)
         self._opened.mark(frames, in_runs=self._block.pages > 1)
 
     def check_accesses(self, ctx: Context) -> int:
@@ -101,7 +103,7 @@ class Physical(Primitive):
         ctx.checks += len(accessed)
         unknown = self._opened.unknown
         ctx.unknown += int(np.count_nonzero(unknown))
-        regions.miss(all_of(unknown, self._begin))
+        regions.miss(unknown[self._chosen])
         return regions.highest
 
     def cleanup(self, ctx: Context) -> None:  # noqa: ARG002 - the contract's

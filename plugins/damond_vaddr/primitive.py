@@ -201,7 +201,8 @@ def _fit(ctx: Context, target: Target, process: Process, *, anew: bool = False) 
         mappings = process.mappings() if anew else process.changed_mappings()
         if mappings:
             process.reopen()
-            apply_three_regions(target.regions, three_regions(mappings, ctx.min_region_sz), ctx.min_region_sz)
+            three = three_regions(mappings, ctx.min_region_sz)
+            apply_three_regions(target.regions, three, ctx.min_region_sz, ctx.window_samples)
     except (InvalidRegionError, PermissionError) as error:
         _log.debug("%s: process %d keeps its regions: %s", ctx.name, process.pid, error)
 

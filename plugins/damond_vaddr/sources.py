@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from damond.core import MIN_REGION_SZ, Context, SourceProbe, Target
 from damond.errors import SourceUnavailableError
 from damond_accessbits import IdleFrames, Root, find_kdamonds, parse_smaps, probe_page_idle, probe_referenced
-from damond_accessbits.blocks import BlockSize, all_of, any_of, pages_of
+from damond_accessbits.blocks import BlockSize, any_of, chosen_of, pages_of
 from damond_accessbits.pagemap import entry_offset, read_frames, read_frames_in_runs
 from damond_accessbits.smaps import CLEAR_ALL
 from damond_accessbits.words import WORD_SZ, Reach
@@ -126,7 +126,7 @@ class PageIdleSource:
         self._reach = Reach()
         self._block = BlockSize(block)
         self._pass: list[tuple[Target, slice, slice]] = []
-        self._begin = np.zeros(0, np.intp)
+        self._begin = self._chosen = np.zeros(0, np.intp)
 
     @property
     def granularity(self) -> int:
@@ -136,53 +136,57 @@ class PageIdleSource:
     def prepare(self, ctx: Context, live: Live) -> None:
         """Look up the frames of the pages that are sampled, and mark them idle."""
         self._pass = []
-        found, begins = [np.zeros(0, np.uint64)], [np.zeros(0, np.intp)]
+        found, begins, chosen = [np.zeros(0, np.uint64)], [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
         at = row = 0
         for target, process in live:
             try:
-                frames, begin = self._look_up(process, target, ctx)
+                frames, begin, page = self._look_up(process, target, ctx)
             except OSError as error:
                 self._excuses.memory_is_gone(ctx, target, error)
             else:
                 found.append(frames)
                 begins.append(begin + at)
+                chosen.append(page + at)
                 self._pass.append((target, slice(row, row + len(begin)), slice(at, at + len(frames))))
                 at, row = at + len(frames), row + len(begin)
-        self._begin = np.concatenate(begins)
+        self._begin, self._chosen = np.concatenate(begins), np.concatenate(chosen)
         self._frames.mark(np.concatenate(found), in_runs=self._block.pages > 1)
         self._block.passed(row, self._frames.nr_words)
 
-    def _look_up(self, process: Process, target: Target, ctx: Context) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
-        """Return the frames of the pages to be sampled, and where those of each region begin.
+    def _look_up(
+        self, process: Process, target: Target, ctx: Context
+    ) -> tuple[NDArray[np.uint64], NDArray[np.intp], NDArray[np.intp]]:
+        """Return the frames of the pages to be sampled; of each region where they begin, and which one was chosen.
 
         Notes if the file shows no memory at all any more.
         """
         fd, nr_pages = process.file("pagemap"), self._block.pages
         if nr_pages == 1:
             frames = read_frames(fd, target.regions.pick_sampling_addrs(ctx.rng, ctx.samples_left), self._reach)
-            begin = np.arange(len(frames))
+            begin = chosen = np.arange(len(frames))
         else:
-            pages, begin = pages_of(*target.regions.pick_sampling_blocks(ctx.rng, nr_pages, ctx.samples_left))
+            start, end = target.regions.pick_sampling_blocks(ctx.rng, nr_pages, ctx.samples_left)
+            pages, begin = pages_of(start, end)
+            chosen = chosen_of(target.regions.sampling_addr, start, begin)
             frames = read_frames_in_runs(fd, pages, self._reach)
         addrs = target.regions.sampling_addr
         if len(addrs) and not frames.any() and not os.pread(fd, WORD_SZ, entry_offset(addrs[0])):
             process.lost_memory = True
             target.regions.miss(1)
-        return frames, begin
+        return frames, begin, chosen
 
     def check(self, ctx: Context) -> None:
         """Count the regions of whose pages one is not idle any more."""
         accessed, unknown = self._frames.accessed(), self._frames.unknown
-        missed = unknown
         if len(accessed) != len(self._begin):
-            accessed, missed = any_of(accessed, self._begin), all_of(unknown, self._begin)
+            accessed = any_of(accessed, self._begin)
         for target, rows, pages in self._pass:
             target.regions.nr_accesses += accessed[rows]
             ctx.checks += pages.stop - pages.start
             nr_unknown = int(np.count_nonzero(unknown[pages]))
             if nr_unknown:
                 ctx.unknown += nr_unknown
-                target.regions.miss(missed[rows])
+                target.regions.miss(unknown[self._chosen[rows]])
 
     def refresh(self, ctx: Context) -> None:
         """Make pages that were faulted in since the last time markable; choose the size of blocks."""

@@ -195,6 +195,16 @@ def test_split_cuts_the_left_piece_again() -> None:
     assert seconds == set(range(1000, 10_000, 1000))
 
 
+def test_split_of_nearly_all_addresses() -> None:
+    """Each tenth of 2^62 bytes is a place where a region is cut; none is lost to an overflow."""
+    places = set()
+    for seed in range(200):
+        regions = Regions([(0, 1 << 62)])
+        split(regions, 2, np.random.default_rng(seed))
+        places.add(round(10 * int(regions.end[0]) / (1 << 62)))
+    assert places == set(range(1, 10))
+
+
 def test_two_minimal_regions_are_not_split() -> None:
     """A region of at most two minimal ones stays whole, a greater one can be cut."""
     rng = np.random.default_rng(3)

@@ -65,6 +65,7 @@ def test_smallest_found() -> None:
     blocks = smallest_found(GIB, 100_000, 64 * PAGE)
     assert blocks == pytest.approx(found * touched, rel=0.01)
     assert smallest_found(PAGE * 100, 5_000, 64 * PAGE) == 64 * PAGE
+    assert smallest_found(GIB, 100_000, PAGE // 4) == found  # written down where pages are smaller than here
 
 
 @pytest.mark.parametrize(

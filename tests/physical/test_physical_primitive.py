@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from damond.core import AddrRange, Context, Target
@@ -126,4 +127,19 @@ def test_blocks(tree: FakeTree) -> None:
     assert primitive.check_accesses(ctx) == 1
     assert ctx.targets[0].regions.nr_accesses.tolist() == [1, 0, 0]
     assert 64 + 10 < ctx.checks <= 64 + 10 + 64
+    primitive.cleanup(ctx)
+
+
+def test_blocks_of_frames_that_can_not_be_marked(tree: FakeTree) -> None:
+    """Where half of a block can't be marked, half of the samples stand behind the region."""
+    primitive, ctx = started(tree, block=64)
+    ctx.rng = np.random.default_rng(1)
+    ctx.targets[0].set_ranges([(256 * PAGE, 320 * PAGE)])
+    for frame in FRAMES[1:64:2]:
+        tree.flags(frame, 0)
+    for _ in range(200):
+        primitive.prepare_access_checks(ctx)
+        primitive.check_accesses(ctx)
+    assert (ctx.checks, ctx.unknown) == (200 * 64, 200 * 32)
+    assert 200 - int(ctx.targets[0].regions.nr_missed[0]) == pytest.approx(100, abs=40)
     primitive.cleanup(ctx)

@@ -408,6 +408,21 @@ def test_blocks(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
     primitive.cleanup(ctx)
 
 
+def test_blocks_of_pages_that_can_not_be_marked(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
+    """Where one page of eight can be marked, one sample of eight stands behind the region, whatever that page says."""
+    primitive, ctx = started(tree, pids[0], block=8)
+    ctx.rng = np.random.default_rng(1)
+    ctx.targets[0].set_ranges([(FIRST, FIRST + 16 * PAGE)])
+    for frame in (each for each in range(100, 116) if each % 8 != 4):
+        tree.flags(frame, MMAP | UPTODATE)
+    for _ in range(400):
+        primitive.prepare_access_checks(ctx)
+        primitive.check_accesses(ctx)
+    assert (ctx.checks, ctx.unknown) == (400 * 8, 400 * 7)
+    assert 400 - int(ctx.targets[0].regions.nr_missed[0]) == pytest.approx(50, abs=25)
+    primitive.cleanup(ctx)
+
+
 def test_block_within_a_region(tree: FakeTree, pids: list["subprocess.Popen[bytes]"]) -> None:
     """Of a region of many blocks one is looked at, wholly; the next pass may look at another."""
     primitive, ctx = started(tree, pids[0], block=4)

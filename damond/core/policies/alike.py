@@ -29,11 +29,9 @@ class Alike:
     """
 
     def __init__(self, nr_samples: int, threshold: int, deviations: float, *, split_idle: bool = True) -> None:
-        both = np.arange(2 * nr_samples + 1)
-        share = both / (2 * max(nr_samples, 1))
-        noise = deviations * np.sqrt(both * (1 - share))
-        self._limit = np.maximum(noise, threshold)
         self._nr_samples = nr_samples
+        self._threshold = threshold
+        self._deviations = deviations
         self._split_idle = split_idle
 
     def differ(self, left: Counts, right: Counts) -> NDArray[np.bool_]:
@@ -44,7 +42,9 @@ class Alike:
 
     def limits(self, left: Counts, right: Counts) -> Numbers:
         """Give the greatest difference of counts, one by one, that is none."""
-        limits: Numbers = self._limit[np.minimum(left + right, len(self._limit) - 1)]
+        most = 2.0 * max(self._nr_samples, 1)
+        both = np.minimum(left.astype(np.float64) + right, most)
+        limits: Numbers = np.maximum(self._deviations * np.sqrt(both * (1 - both / most)), self._threshold)
         return limits
 
     def merge(self, regions: Regions, sz_limit: int) -> None:
@@ -58,15 +58,19 @@ class Alike:
             return
         columns = (regions.start, regions.end, regions.nr_accesses, regions.last_nr_accesses, regions.age)
         rows = zip(*(column.tolist() for column in (*columns, self._kinds(regions))), strict=True)
-        limit, top, split_idle = self._limit.tolist(), len(self._limit) - 1, self._split_idle
+        most, variance = 2 * max(self._nr_samples, 1), self._deviations**2
+        threshold, split_idle = self._threshold, self._split_idle
         start, end, nr, last, years, kind = next(rows)
         merged = []
         for r_start, r_end, r_nr, r_last, r_age, r_kind in rows:
             if (
                 end == r_start
                 and r_end - start <= sz_limit
-                and abs(nr - r_nr) <= limit[min(int(nr + r_nr), top)]
                 and not (split_idle and kind != r_kind)
+                and (
+                    (apart := abs(nr - r_nr)) <= threshold
+                    or apart * apart <= variance * (both := min(int(nr + r_nr), most)) * (1 - both / most)
+                )
             ):
                 sz_l, sz = end - start, r_end - start
                 nr += (r_nr - nr) * (sz - sz_l) / sz

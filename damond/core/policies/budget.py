@@ -83,7 +83,7 @@ class BudgetPolicy(Policy):
     def split(self, ctx: Context) -> None:
         """Cut; if there is not room for all cuts, each has the chance that it is worth."""
         room = ctx.region_budget - ctx.nr_regions
-        if room <= 0:
+        if room <= 0 or not ctx.targets:
             return
         samples = ctx.attrs.samples_per_aggr
         total = sum(target.regions.total_sz for target in ctx.targets)
