@@ -33,6 +33,10 @@ def _fitted(attrs: Attrs, goal: IntervalsGoal | None) -> Attrs:
     return replace(attrs, sample_interval=sample, aggr_interval=Usec(sample * attrs.samples_per_aggr))
 
 
+def _intervals(attrs: Attrs) -> dict[str, Usec]:
+    return {"sample_interval": attrs.sample_interval, "aggr_interval": attrs.aggr_interval}
+
+
 class KdamondVaddr(Primitive):
     """Has processes monitored by a kdamond of the kernel; the id of a target is a pid.
 
@@ -56,6 +60,7 @@ class KdamondVaddr(Primitive):
         self._paused = False
         self._unasked = 0
         self._goal: IntervalsGoal | None = None
+        self._asked = Attrs()
 
     @classmethod
     def probe(cls, root: Root = Root()) -> Probe:  # noqa: B008 - Root is frozen
@@ -76,6 +81,7 @@ class KdamondVaddr(Primitive):
             source=self.options.source,
         )
         self._session = Session(self._files, setup)
+        self._asked = ctx.attrs
         self._note_goal(ctx.intervals_goal)
         ctx.attrs = self._session.attrs()
         self._windows = Windows(ctx.attrs, self._session.begin_ns)
@@ -160,15 +166,27 @@ class KdamondVaddr(Primitive):
             self._windows.change(self._opened.tuned_attrs(), time.monotonic_ns())
 
     def tune(self, ctx: Context, attrs: Attrs) -> Attrs:
-        """Commit new attributes to the running kdamond."""
-        kept = self._opened.commit(attrs, self._numbers_ended(ctx))
+        """Commit new attributes to the running kdamond; it goes on with what it has tuned, if the intervals stay."""
+        wanted = _fitted(attrs, self._goal)
+        if self.tunes_intervals and _intervals(attrs) == _intervals(self._asked):
+            wanted = replace(attrs, **_intervals(self._in_force()))
+        kept = self._opened.commit(wanted, self._numbers_ended(ctx))
         self._windows.change(kept, time.monotonic_ns())
+        self._asked = attrs
         return kept
+
+    def _in_force(self) -> Attrs:
+        """Return what the kernel goes by now, as far as can be known; a commit of anything else would change that."""
+        if self.tunes_intervals and not self._paused and not self._opened.source.sees_tuning and self._opened.running():
+            return self._opened.tuned_attrs()
+        return self._windows.newest
 
     def pause(self, ctx: Context, *, paused: bool) -> None:
         """Let the kdamond rest, too. A kernel without ``pause`` forgets its regions and their ages over that."""
         asked_ns = time.monotonic_ns()  # the first aggregation after a pause may have ended before the kernel answers
-        kept = self._opened.pause(paused=paused, ended=self._numbers_ended(ctx))
+        attrs = self._in_force()
+        kept = self._opened.pause(attrs, paused=paused, ended=self._numbers_ended(ctx))
+        self._windows.change(attrs, asked_ns)
         self._paused = paused
         if not paused:
             self._windows.resume(asked_ns, anew=not kept)

@@ -168,10 +168,11 @@ class Session:
             self._admin.set_goal(before)
             raise
 
-    def pause(self, *, paused: bool, ended: Iterable[int] = ()) -> bool:
+    def pause(self, attrs: Attrs, *, paused: bool, ended: Iterable[int] = ()) -> bool:
         """Let the kdamond rest or go on; a kernel that can't is to stop it and to start it again.
 
         Args:
+            attrs: What it goes on with: whatever the files say is taken along, and what it has tuned is not in them.
             paused: Whether it is to rest.
             ended: Numbers of the targets whose processes have ended.
 
@@ -184,6 +185,7 @@ class Session:
         """
         try:
             self._admin.release_targets(ended)
+            self._admin.set_attrs(attrs)
             if self._admin.pause(paused=paused):
                 return True
             if paused:

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import struct
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from damond.errors import (
 from damond.units import Usec
 from damond_kdamond.owner import KDAMONDS
 from tests.kdamond.fakes import THREAD, FakeKernel
-from tests.kdamond.looping import GOAL, MS, Clock, Script, Sink, aggregation, ending, looped, make, run
+from tests.kdamond.looping import GOAL, INTERVALS, MS, Clock, Script, Sink, aggregation, ending, looped, make, run
 from tests.kdamond.recording import PageWriter, formats
 
 
@@ -164,21 +166,62 @@ def test_cpu_time_over_a_pause(tmp_path: Path) -> None:
     assert used == [350]
 
 
+def tuned_to(kernel: FakeKernel, sample_us: int) -> None:
+    """Let the kernel say that it has tuned its sampling interval."""
+    writer = PageWriter()
+    writer.data(time.monotonic_ns(), struct.pack("<HBBiQ", formats()[1].id, 0, 0, 1, sample_us))
+    kernel.trace(writer.finish())
+
+
 def test_tuned_by_the_kernel(kernel: FakeKernel) -> None:
     """Snapshots carry the interval that the kernel has tuned itself to, from that very aggregation on."""
     emit = aggregation(kernel, [4096])
 
     def tuned() -> None:
-        import struct  # noqa: PLC0415
-
-        writer = PageWriter()
-        writer.data(time.monotonic_ns(), struct.pack("<HBBiQ", formats()[1].id, 0, 0, 1, 20_000))
-        kernel.trace(writer.finish())
+        tuned_to(kernel, 20_000)
         emit()
 
     snapshots, _ = run(make(kernel), emit, tuned, emit, goal=GOAL)
     intervals = [(each.sample_us, each.aggr_us, each.max_nr_accesses) for each in snapshots]
     assert intervals == [(5_000, 100_000, 20), (20_000, 400_000, 20), (20_000, 400_000, 20)]
+
+
+@pytest.mark.parametrize("source", ["tracepoint", "tried_regions"])
+def test_a_commit_keeps_what_the_kernel_has_tuned(kernel: FakeKernel, source: str) -> None:
+    """A pause, and a tune of anything else, leave intervals as the kernel has tuned them."""
+    primitive, sink = make(kernel, source=source), Sink()
+    ctx = Context(attrs=primitive.attrs({}), targets=[Target(os.getpid())], intervals_goal=GOAL)
+    kernel.tuned_us = (20_000, 400_000)
+    kernel.tried = [(4096, 8192, 7, 0)]
+    emit = aggregation(kernel, [4096]) if source == "tracepoint" else lambda: None
+    committed: list[tuple[str, str]] = []
+
+    def tuned() -> None:
+        if source == "tracepoint":
+            tuned_to(kernel, 20_000)
+        emit()
+        kernel.on_commit = lambda: committed.append(
+            (kernel.has(f"{INTERVALS}/sample_us"), kernel.has(f"{INTERVALS}/aggr_us"))
+        )
+
+    def tune(**changed: int) -> Callable[[], None]:
+        return lambda: loop.call(lambda: loop.tune(replace(loop.asked, **changed)))  # type: ignore[arg-type]
+
+    steps: list[Callable[[], object]] = [
+        *[emit, tuned, emit],
+        lambda: loop.call(lambda: loop.pause(paused=True)),
+        lambda: loop.call(lambda: loop.pause(paused=False)),
+        emit,
+        tune(max_nr_regions=500),
+        emit,
+        tune(sample_interval=10_000, aggr_interval=200_000),
+        *[emit, emit],
+    ]
+    loop = Kdamond(ctx, primitive, clock=Clock(), stop=Script(iter(steps)), sink=sink)
+    assert loop.run() == "requested"
+    assert committed == [("20000", "400000")] * 3 + [("10000", "200000")]
+    if source == "tracepoint":
+        assert [each.sample_us for each in sink.snapshots] == [5_000, *[20_000] * 4, 10_000, 10_000]
 
 
 def test_start_within_the_goal(kernel: FakeKernel) -> None:

@@ -364,6 +364,33 @@ def test_kernel_tunes_itself(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["tracepoint", "tried_regions"])
+def test_a_commit_keeps_what_the_kernel_has_tuned(source: str) -> None:
+    """Over a pause and a tune of something else windows stay as long as they were, and what is said of them holds."""
+    goal = IntervalsGoal(400, 1, 5_000, 40_000)
+    since: list[int] = []
+
+    def ask(loop: Kdamond, sink: Changes) -> bool:
+        if loop.paused:
+            loop.call(lambda: loop.pause(paused=False))
+        elif not since and sum(each.sample_us == 40_000 for each in sink.snapshots) >= 3:
+            since.append(len(sink.snapshots))
+            loop.call(lambda: loop.pause(paused=True))
+        elif len(since) == 1 and len(sink.snapshots) >= since[0] + 3:
+            since.append(len(sink.snapshots))
+            loop.call(lambda: loop.tune(replace(loop.asked, max_nr_regions=300)))
+        return len(since) == 2 and len(sink.snapshots) >= since[1] + 4
+
+    with workload("idle_64") as load:
+        snapshots, _, _ = watch(make(source=source), [load.layout.pid], LIMIT_S, ask, goal=goal)
+    spans = [round((each.end_ns - each.start_ns) / 1e6) for each in snapshots[since[0] :]]
+    print(f"\nwindows after a pause, and from number {since[1] - since[0]} on after a tune: {spans} ms")
+    assert [each.sample_us for each in snapshots[since[0] :]] == [40_000] * len(spans)
+    assert snapshots[-1].max_nr_regions == 300
+    # The first one after a commit may be what was left of an aggregation.
+    assert min(spans[1:3] + spans[-2:]) > 0.9 * 800
+
+
+@pytest.mark.parametrize("source", ["tracepoint", "tried_regions"])
 def test_paddr(source: str) -> None:
     """Physical memory is monitored as one target without a pid."""
     snapshots, reason, _ = watch(make(KdamondPaddr, source=source), [], LIMIT_S, enough(3))
