@@ -17,6 +17,7 @@ from typing import Any, Final
 import psutil
 
 from damond.errors import DamondError, UsageError
+from damond.service.looks import Looks
 from damond.service.managed import ManagedContext
 from damond.service.processes import Processes
 from damond.service.selector import Selector, find
@@ -25,8 +26,6 @@ from damond.service.targets import SELECTED
 
 _log = logging.getLogger(__name__)
 
-FOLLOW_EVERY_S: Final = 1.0
-"""Time between two looks at the processes of the machine; one look serves all contexts."""
 _COMMAND_GRACE_S: Final = 5.0
 
 
@@ -48,7 +47,7 @@ def _selector(spec: ContextSpec) -> Selector | None:
 
 async def _scan(processes: Processes, specs: Iterable[ContextSpec]) -> list[dict[str, Any]]:
     selectors = [selector for spec in specs if (selector := _selector(spec)) is not None]
-    return await processes.scan(executables=any(each.mentions_exe for each in selectors))
+    return await processes.scan(set().union(*(each.mentions for each in selectors)))
 
 
 async def with_targets(spec: ContextSpec, processes: Processes, ours: Iterable[int]) -> ContextSpec:
@@ -66,8 +65,8 @@ async def with_targets(spec: ContextSpec, processes: Processes, ours: Iterable[i
     return replace(spec, targets=(*spec.targets, *more))
 
 
-async def follow(contexts: Iterable[ManagedContext], processes: Processes, ours: Iterable[int]) -> None:
-    """Bring the targets of running contexts up to date.
+async def follow(contexts: Iterable[ManagedContext], processes: Processes, looks: Looks, ours: Iterable[int]) -> None:
+    """Bring the targets of running contexts up to date, if it is time to look; one look serves all of them.
 
     Raises:
         OSError: There are no descriptors left.
@@ -75,9 +74,10 @@ async def follow(contexts: Iterable[ManagedContext], processes: Processes, ours:
     """
     running = [each for each in contexts if each.state == "running" and not each.paused and each.spec.follows]
     running = [each for each in running if each.following is None or each.following.done()]
-    if not running:
+    if not running or not looks.due():
         return
     rows = await _scan(processes, [each.spec for each in running])
+    looks.looked(processes.cost_s)
     for each in running:
         ids = choose(each.spec, rows, each.roots, each.target_ids, ours)
         if set(ids) != set(each.target_ids) and each.state == "running":

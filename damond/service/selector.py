@@ -55,19 +55,19 @@ class Selector(BaseModel):
         return self
 
     @property
-    def mentions_exe(self) -> bool:
-        """Whether executables matter."""
+    def mentions(self) -> set[str]:
+        """Names of the conditions, however deep they are."""
         inner = [*(self.any or ()), *(self.all or ()), *((self.not_,) if self.not_ else ())]
-        return self.exe is not None or any(each.mentions_exe for each in inner)
+        return self.model_fields_set.union(*(each.mentions for each in inner))
 
     def matches(self, process: Mapping[str, Any]) -> bool:
         """Say whether a process, as :func:`damond.service.processes.scan` found it, fulfils the conditions."""
         checks: dict[str, Callable[[Any], bool]] = {
             "pid": lambda pid: process["pid"] == pid,
-            "name": lambda glob: fnmatch.fnmatchcase(process["name"] or "", glob),
+            "name": lambda glob: fnmatch.fnmatchcase(process["name"], glob),
             "exe": lambda glob: fnmatch.fnmatchcase(_executable(process), glob),
-            "cmdline": lambda regex: re.search(regex, " ".join(process["cmdline"] or ())) is not None,
-            "user": lambda user: process["username"] == user,
+            "cmdline": lambda regex: re.search(regex, " ".join(process["cmdline"])) is not None,
+            "user": lambda user: process["user"] == user,
             "cgroup": lambda path: _is_below(_cgroup(process["pid"]), path),
             "unit": lambda unit: unit in _cgroup(process["pid"]).split("/"),
             "pid_file": lambda path: _pid_in(path) == process["pid"],
@@ -80,7 +80,7 @@ class Selector(BaseModel):
 
 
 def _executable(process: Mapping[str, Any]) -> str:
-    return process["exe"] or next(iter(process["cmdline"] or ()), "")
+    return process["exe"] or next(iter(process["cmdline"]), "")
 
 
 def _cgroup(pid: int) -> str:

@@ -19,10 +19,11 @@ from damond.errors import DamondError, NotRunningError, UnknownNameError, UsageE
 from damond.plugin import Registry
 from damond.service.checks import target_problems
 from damond.service.contexts import Contexts
-from damond.service.follow import FOLLOW_EVERY_S, Command, follow, with_targets
+from damond.service.follow import Command, follow, with_targets
 from damond.service.heap import give_back
 from damond.service.hub import SNDHWM, Hub
 from damond.service.launch import LauncherProcess
+from damond.service.looks import LOOK_EVERY_S, Looks
 from damond.service.lost import Lost
 from damond.service.managed import ManagedContext
 from damond.service.privileges import Identity, describe
@@ -320,11 +321,11 @@ class Supervisor:
                 each.check_health(self.hub.last_snapshot_s.get(each.spec.name, 0.0), stalled_s)
 
     async def _watch_targets(self) -> None:
-        told = ""
+        told, looks = "", Looks(lambda: self.sharing.max_cpu)
         while True:
-            await asyncio.sleep(FOLLOW_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S)
             try:
-                await follow(self.contexts, self._processes, self._own_pids())
+                await follow(self.contexts, self._processes, looks, self._own_pids())
                 told = ""
             except (OSError, psutil.Error, WorkerFailedError) as error:  # no descriptors, or the launcher is stopped
                 if str(error) != told:

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from damond.client import Client
 from damond.errors import WorkerFailedError
 from damond.service.launcher import executables
-from damond.service.processes import Processes, is_alive
+from damond.service.processes import Processes, is_alive, scan
 from damond.service.selector import Selector, find
 from tests.chaos.rig import Served, wait
 
@@ -35,9 +36,7 @@ def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody may see any executable, as if all processes were another user's."""
     from damond.service import processes  # noqa: PLC0415 - only here
 
-    real = processes.scan
-    monkeypatch.setattr(processes, "scan", lambda: [{**row, "exe": None} for row in real()])
-    monkeypatch.setattr(processes, "_see_executable", lambda row: False)
+    monkeypatch.setattr(processes, "_executable", lambda _: None)
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_asked_once(unseen: None, process: "subprocess.Popen[str]") -> None:
     processes = Processes(launcher.executables)
 
     def exe() -> str:
-        rows = asyncio.run(processes.scan(executables=True))
+        rows = asyncio.run(processes.scan({"exe"}))
         return str(next(row["exe"] for row in rows if row["pid"] == process.pid))
 
     assert exe() == os.path.realpath(sys.executable)
@@ -86,24 +85,24 @@ def test_not_asked_for_nothing(unseen: None) -> None:
         raise WorkerFailedError("the launcher does not answer")
 
     processes = Processes(never)
-    assert asyncio.run(processes.scan(executables=False))
+    assert asyncio.run(processes.scan({"cmdline"}))
     with pytest.raises(WorkerFailedError):
-        asyncio.run(processes.scan(executables=True))
+        asyncio.run(processes.scan({"exe"}))
 
 
 @pytest.mark.parametrize(
     ("table", "mentions"),
     [
-        ({"exe": "*"}, True),
-        ({"name": "x"}, False),
-        ({"name": "x", "not": {"exe": "*"}}, True),
-        ({"any": [{"name": "x"}, {"all": [{"exe": "y"}]}]}, True),
-        ({"any": [{"name": "x"}, {"all": [{"user": "y"}]}]}, False),
+        ({"exe": "*"}, {"exe"}),
+        ({"name": "x"}, set()),
+        ({"name": "x", "not": {"exe": "*"}}, {"exe"}),
+        ({"any": [{"name": "x"}, {"all": [{"exe": "y", "cmdline": "z"}]}]}, {"exe", "cmdline"}),
+        ({"any": [{"name": "x"}, {"all": [{"user": "y"}]}]}, {"user"}),
     ],
 )
-def test_mentions_exe(table: dict[str, Any], mentions: bool) -> None:
-    """A selector knows whether executables matter, however deep they are."""
-    assert Selector.model_validate(table).mentions_exe is mentions
+def test_mentions(table: dict[str, Any], mentions: set[str]) -> None:
+    """A selector knows what is to be read of processes, however deep it is."""
+    assert Selector.model_validate(table).mentions & {"exe", "cmdline", "user"} == mentions
 
 
 def test_what_the_launcher_tells() -> None:
@@ -154,3 +153,29 @@ def test_fallback() -> None:
         {"pid": 5, "ppid": 1, "name": "x", "exe": "", "cmdline": ["/usr/bin/x"], "username": "u", "create_time": 1.0}
     ]
     assert find(rows, Selector(exe="*/x")) == [5]
+
+
+def test_what_is_read_is_what_psutil_reads(process: "subprocess.Popen[str]") -> None:
+    """Of each process that is there all the time: number, parent, whole name, command line, executable and user."""
+    before = {each.pid: each.info for each in psutil.process_iter(["ppid", "name", "cmdline", "exe", "username"])}
+    rows = {each["pid"]: each for each in scan()}
+    after = {each.pid: each.info for each in psutil.process_iter(["ppid", "name", "cmdline", "exe", "username"])}
+    there = [pid for pid, info in before.items() if after.get(pid) == info and info["cmdline"] and pid != os.getpid()]
+    assert process.pid in there
+    for pid in there:
+        found, info = rows[pid], before[pid]
+        assert (found["ppid"], found["name"], found["user"]) == (info["ppid"], info["name"], info["username"])
+        assert [each for each in found["cmdline"] if each] == [each for each in info["cmdline"] if each]
+        assert found["exe"] is None or found["exe"].removesuffix(" (deleted)") == info["exe"]
+    assert 2 not in rows or before[2]["cmdline"]
+
+
+def test_a_long_name_is_whole(tmp_path: Path) -> None:
+    """The kernel keeps 15 bytes of a name; selectors see all of it."""
+    program = tmp_path / "a-name-of-more-than-15-bytes"
+    program.symlink_to(sys.executable)
+    with subprocess.Popen([program, "-c", "input()"], stdin=subprocess.PIPE) as made:
+        (row,) = [each for each in scan(()) if each["pid"] == made.pid]
+        made.communicate()
+    assert row["name"] == program.name
+    assert "user" not in row

@@ -17,17 +17,17 @@ PROCESSES: list[dict[str, Any]] = [
         "name": "nginx",
         "exe": "/usr/sbin/nginx",
         "cmdline": ["nginx", "-g", "x"],
-        "username": "root",
+        "user": "root",
     },
-    {"pid": 11, "ppid": 10, "name": "nginx", "exe": None, "cmdline": ["/usr/sbin/nginx", "worker"], "username": "www"},
-    {"pid": 12, "ppid": 11, "name": "sh", "exe": "/bin/dash", "cmdline": ["sh"], "username": "www"},
+    {"pid": 11, "ppid": 10, "name": "nginx", "exe": None, "cmdline": ["/usr/sbin/nginx", "worker"], "user": "www"},
+    {"pid": 12, "ppid": 11, "name": "sh", "exe": "/bin/dash", "cmdline": ["sh"], "user": "www"},
     {
         "pid": 20,
         "ppid": 1,
         "name": "postgres",
         "exe": "/usr/bin/postgres",
         "cmdline": ["postgres", "-D", "/a"],
-        "username": "pg",
+        "user": "pg",
     },
 ]
 
