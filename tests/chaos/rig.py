@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -121,11 +121,17 @@ def wait(condition: Callable[[], Any], show: Callable[[], Any] = lambda: "") -> 
     return found
 
 
+_FIRST_PORT: Final = 20_000 + os.getpid() % 120 * 100
+_PORTS: Final = iter(range(_FIRST_PORT, _FIRST_PORT + 100))
+
+
 def free_port() -> int:
-    """Find a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port that nobody listens on, below those that the kernel gives away, and of this process's own ones."""
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise AssertionError("all ports are in use")
 
 
 def frozen(for_s: float, *pids: int) -> None:

@@ -38,14 +38,18 @@ def test_start_and_stop(serve: Serve) -> None:
     service = '[service]\nmax_cpu = "off"\nreplay = "0B"\n'
     served = serve(service + "".join(synthetic(name, "autostart = false") for name in names), names=[])
     with served.client() as client, served.witness(*names) as witness:
-        for number in range(WARM_UP + NR_CYCLES):
-            client.start(*names)
-            assert client.status()["nr_running"] == NR_CONTEXTS
-            client.stop(*names)
-            wait(lambda: len(served.processes()) == 2)
-            if number == WARM_UP - 1:
-                before = measure(served)
-                memory = [own_memory(pid) for pid in served.family]
+
+        def cycle(times: int) -> None:
+            for _ in range(times):
+                client.start(*names)
+                assert client.status()["nr_running"] == NR_CONTEXTS
+                client.stop(*names)
+                wait(lambda: len(served.processes()) == 2)
+
+        cycle(WARM_UP)
+        before = measure(served)
+        memory = [own_memory(pid) for pid in served.family]
+        cycle(NR_CYCLES)
 
         def no_more() -> bool:
             return all(now <= then for now, then in zip(measure(served), before, strict=True))
@@ -56,7 +60,10 @@ def test_start_and_stop(serve: Serve) -> None:
         def growth() -> list[int]:
             return [own_memory(pid) - first for pid, first in zip(served.family, memory, strict=True)]
 
-        # What was freed goes back to the system a little later.
+        if max(growth()) >= GROWTH_SZ:  # holes come and go, and go back to the system a little later; a leak goes on
+            print(f"once more, after {growth()} B")
+            memory[:] = [own_memory(pid) for pid in served.family]
+            cycle(NR_CYCLES)
         wait(lambda: max(growth()) < GROWTH_SZ, growth)
         print(f"{NR_CYCLES} cycles of {NR_CONTEXTS}: supervisor and launcher {growth()} B")
         assert [each for each in witness.seen if each.missed] == []

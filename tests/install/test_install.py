@@ -41,7 +41,7 @@ class Environment:
         self.run("pip", "install", "--quiet", "--disable-pip-version-check", *map(str, what))
 
     def first_snapshot(self, *args: str) -> dict[str, object]:
-        done = self.run("damond", "monitor", "--json", "--for", "1s", *args)
+        done = self.run("damond", "monitor", "--json", "--for", "3s", *args)
         row: dict[str, object] = json.loads(done.stdout.splitlines()[0])
         return row
 

@@ -1,6 +1,7 @@
 """kdamond on a real kernel: its results, and that it touches nothing that it did not make."""
 
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -114,7 +115,8 @@ def test_checks_are_what_the_kernel_samples() -> None:
         watch(primitive, [load.layout.pid], LIMIT_S, look)
     print(f"\nregions sampled, derived and real: {compared}")
     assert len(compared) >= 8, "the machine was too busy to judge"
-    assert sum(a for a, _ in compared) == pytest.approx(sum(b for _, b in compared), rel=0.05)
+    assert all(derived >= sampled for derived, sampled in compared)
+    assert statistics.median(derived / sampled for derived, sampled in compared) <= 1.05
 
 
 def test_target_exit() -> None:
@@ -123,7 +125,7 @@ def test_target_exit() -> None:
         process.map(8 * MIB)
 
         def kill(_loop: Kdamond, sink: Changes) -> bool:
-            if len(sink.snapshots) == 3:
+            if len(sink.snapshots) >= 3 and process.process.poll() is None:
                 process.process.kill()
             return False
 
@@ -140,7 +142,7 @@ def test_one_of_two_targets_exits() -> None:
         other.map(4 * MIB)
 
         def kill(_loop: Kdamond, sink: Changes) -> bool:
-            if len(sink.snapshots) == 3:
+            if len(sink.snapshots) >= 3 and one.process.poll() is None:
                 one.process.kill()
                 one.process.wait()
             return len(sink.snapshots) > 3 and not len(sink.snapshots[-1].targets[0].start)
@@ -256,7 +258,7 @@ def test_tune() -> None:
     assert [after for _, after in sink.changes] == [new]
     after = [each for each in snapshots if each.sample_us == 20_000]
     assert [each.max_nr_accesses for each in after[-2:]] == [10, 10]
-    assert 190e6 < after[-1].end_ns - after[-1].start_ns < 400e6
+    assert 190e6 < statistics.median(each.end_ns - each.start_ns for each in after[-3:]) < 400e6
     # 20 aggregations of 100 ms are 10 of 200 ms; a restart would begin at 0.
     assert int(after[-1].targets[0].age.max()) >= 8
 
@@ -268,11 +270,11 @@ def test_tune_after_a_target_has_ended() -> None:
         other.map(4 * MIB)
 
         def end_and_tune(loop: Kdamond, sink: Changes) -> bool:
-            if len(sink.snapshots) == 5 and one.process.poll() is None:
+            if len(sink.snapshots) >= 5 and one.process.poll() is None:
                 one.process.kill()
                 one.process.wait()
                 loop.tune(replace(loop.ctx.attrs, max_nr_regions=300))
-            elif len(sink.snapshots) == 12 and loop.ctx.attrs.aggr_interval == 100_000:
+            elif len(sink.snapshots) >= 12 and loop.ctx.attrs.aggr_interval == 100_000:
                 loop.tune(replace(loop.ctx.attrs, sample_interval=Usec(10_000), aggr_interval=Usec(200_000)))
             return sum(each.aggr_us == 200_000 for each in sink.snapshots) >= 3
 
@@ -287,7 +289,7 @@ def test_tune_after_a_target_has_ended() -> None:
 
 
 def test_pause() -> None:
-    """A pause of half a second costs the kernel no CPU time, is in no window, and results go on after it.
+    """A pause of seconds costs the kernel no CPU time, is in no window, and results go on after it.
 
     With so many regions that it would cost many clock ticks: a kernel without CONFIG_SCHED_INFO tells no less than one.
     """
@@ -303,11 +305,11 @@ def test_pause() -> None:
                     loop.call(lambda: loop.pause(paused=True))
             elif loop.paused:
                 resting.append(now)
-                if len(resting) == 8:
+                if len(resting) == 34:
                     loop.call(lambda: loop.pause(paused=False))
             return bool(resting) and not loop.paused and len(sink.snapshots) >= 20
 
-        regions = {"min_nr_regions": 2000, "max_nr_regions": 4000}
+        regions = {"min_nr_regions": 500, "max_nr_regions": 1000}
         snapshots, reason, _ = watch(make(), [load.layout.pid], LIMIT_S, rest, **regions)
     gaps = [after.start_ns - before.end_ns for before, after in pairwise(snapshots)]
     share = (awake[-1][1] - awake[0][1]) / (awake[-1][0] - awake[0][0])
@@ -334,7 +336,7 @@ def test_target_that_ends_in_a_pause() -> None:
         def rest(loop: Kdamond, sink: Changes) -> bool:
             if loop.paused:
                 process.process.kill()
-            elif len(sink.snapshots) == 3:
+            elif len(sink.snapshots) >= 3:
                 loop.call(lambda: loop.pause(paused=True))
             return False
 
@@ -359,8 +361,9 @@ def test_kernel_tunes_itself(source: str) -> None:
     assert all(each.aggr_us == 20 * each.sample_us for each in snapshots)
     last = snapshots[-1]
     assert last.sample_us > 9_000
-    # The window may be one from before the interval was read, which is half as long.
-    assert 0.45 < (last.end_ns - last.start_ns) / 1000 / last.aggr_us < 1.5
+    # A window may be one from before the interval was read, which is half as long.
+    spans = [(each.end_ns - each.start_ns) / 1000 / each.aggr_us for each in snapshots[-3:]]
+    assert 0.45 < statistics.median(spans) < 1.5
 
 
 @pytest.mark.parametrize("source", ["tracepoint", "tried_regions"])
@@ -408,15 +411,16 @@ def test_fvaddr() -> None:
         snapshots, _, _ = watch(primitive, [load.layout.pid], LIMIT_S, enough(25))
     assert {each.total_bytes for each in snapshots} == {64 * MIB}
     assert int(snapshots[-1].targets[0].start[0]) == begin
-    hot = snapshots[-1].targets[0]
-    assert 0.8 < int(hot.size[hot.nr_accesses >= 10].sum()) / (32 * MIB) < 1.2
+    found = [each.targets[0] for each in snapshots[-5:]]
+    hot = statistics.median(int(each.size[each.nr_accesses >= 10].sum()) for each in found)
+    assert 0.8 < hot / (32 * MIB) < 1.2
 
 
 def test_switched_off_by_hand() -> None:
     """If somebody switches our kdamond off, the context fails and says so."""
 
     def off(_loop: Kdamond, sink: Changes) -> bool:
-        if len(sink.snapshots) == 2:
+        if len(sink.snapshots) >= 2 and (ADMIN / "0/state").read_text() == "on\n":
             put(ADMIN / "0/state", "off")
         return False
 

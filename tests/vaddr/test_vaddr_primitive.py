@@ -1,6 +1,7 @@
 """The primitive vaddr: options, intervals, and passes over a tree of plain files with a real pid."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -228,6 +229,7 @@ def test_cleanup_closes_everything(tree: FakeTree, pids: list["subprocess.Popen[
     def open_files() -> int:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
+    gc.collect()  # what other tests have left open
     before = open_files()
     primitive, ctx = started(tree, *pids)
     primitive.prepare_access_checks(ctx)

@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from damond.web.guard import Access, is_loopback, new_token
-from tests.web.conftest import page
+from tests.web.conftest import LIMIT_S, page
 
 TOKEN = new_token()
 
@@ -27,7 +27,7 @@ def guarded(runtime_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def get(address: str, path: str = "/", **headers: str) -> http.client.HTTPResponse:
-    with contextlib.closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=LIMIT_S)) as connection:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         response.read()
@@ -73,7 +73,7 @@ def test_own_websocket(address: str) -> None:
     """The page itself is let in, and gets the table of contexts first."""
     origin = address.rstrip("/")
     with connect(f"{address.replace('http', 'ws')}live", origin=origin) as websocket:  # type: ignore[arg-type]
-        assert '"kind":"overview"' in str(websocket.recv(timeout=10))
+        assert '"kind":"overview"' in str(websocket.recv(timeout=LIMIT_S))
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "3", '{"context": 3}', '{"context": "a b"}', '{"context": "nobody"}'])
@@ -82,7 +82,7 @@ def test_odd_wishes(address: str, text: str) -> None:
     with connect(f"{address.replace('http', 'ws')}live", origin=address.rstrip("/")) as websocket:  # type: ignore[arg-type]
         websocket.send(text)
         websocket.send('{"context": "still"}')
-        while '"view","context":"still"' not in str(websocket.recv(timeout=10)):
+        while '"view","context":"still"' not in str(websocket.recv(timeout=LIMIT_S)):
             pass
 
 
@@ -107,7 +107,7 @@ def test_token_websocket(guarded: str) -> None:
         connect(f"{guarded.replace('http', 'ws')}live", origin=origin)  # type: ignore[arg-type]
     headers = {"Cookie": f"damond_token={TOKEN}"}
     with connect(f"{guarded.replace('http', 'ws')}live", origin=origin, additional_headers=headers) as websocket:  # type: ignore[arg-type]
-        assert websocket.recv(timeout=10)
+        assert websocket.recv(timeout=LIMIT_S)
 
 
 @pytest.mark.parametrize(
