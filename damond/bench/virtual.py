@@ -9,8 +9,9 @@ import numpy as np
 from damond.bench.setting import Setting
 from damond.core import Attrs, Callback, Context, Kdamond, Primitive, Snapshot
 from damond.core.budget import AGGREGATION_US, CHECK_US, PASS_US
+from damond.errors import UsageError
 from damond.plugin import Registry
-from damond.units import NSEC_PER_USEC, USEC_PER_SEC
+from damond.units import NSEC_PER_USEC, USEC_PER_SEC, format_interval
 
 _EPOCH_NS: Final = 1_000_000_000_000_000_000
 """Unix time at which every run begins: virtual time is what lies behind it. Nanoseconds."""
@@ -69,6 +70,7 @@ class Run:
         cpu_us: CPU time that this would have cost. Microseconds.
         span_ns: Virtual time monitored. Nanoseconds.
         sample_us: The last sampling interval. Microseconds.
+        nr_whole: Aggregations that have ended.
     """
 
     take: Callable[[Snapshot], None]
@@ -77,6 +79,7 @@ class Run:
     cpu_us: int = 0
     span_ns: int = 0
     sample_us: int = 0
+    nr_whole: int = 0
     _passes: int = 0
 
     def started(self, ctx: Context, primitive: Primitive) -> None:
@@ -95,6 +98,7 @@ class Run:
 
     def aggregated(self, snapshot: Snapshot) -> None:
         """Count the cost and hand the snapshot on."""
+        self.nr_whole += not snapshot.partial
         self.pages += snapshot.checks
         self.cpu_us += snapshot.cpu_us
         self.span_ns += snapshot.end_ns - snapshot.start_ns
@@ -127,6 +131,9 @@ def watch(primitive: Primitive, setting: Setting, span_us: int, seed: int, take:
         span_us: For how long. Virtual time, microseconds.
         seed: Of the context's randomness.
         take: Takes every snapshot; :func:`begin_us` and :func:`end_us` tell its virtual time.
+
+    Raises:
+        UsageError: With this setting, nothing is found within that time.
     """
     run = Run(take)
     ctx = Context(
@@ -142,6 +149,11 @@ def watch(primitive: Primitive, setting: Setting, span_us: int, seed: int, take:
     time = VirtualTime(span_us, ctx)
     policy = Registry(policy=setting.policy).make_policy(setting.policy, setting.policy_options)
     Kdamond(ctx, primitive, clock=time, stop=time, sink=run, policy=policy).run()
+    if not run.nr_whole:
+        raise UsageError(
+            f"with these settings no aggregation ends within {format_interval(span_us)}: there is nothing to judge",
+            hint="allow more checks, or more CPU time",
+        )
     return run
 
 

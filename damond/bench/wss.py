@@ -138,6 +138,9 @@ def measure(setting: Setting, seed: int, *, quick: bool = False, tell: Tell = un
         title="Error of the working-set size",
         columns=COLUMNS,
         rows=rows,
-        figures={"median_error": float(np.median(errors)), "greatest_error": max(errors)},
+        figures={
+            "median_error": float(np.median(errors)) if errors else None,
+            "greatest_error": max(errors, default=None),
+        },
         remarks=REMARKS,
     )

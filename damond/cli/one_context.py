@@ -17,7 +17,7 @@ def details(each: Mapping[str, Any]) -> Iterator[Text]:
     if each.get("targets"):
         yield Text(f"  watches target {', '.join(map(str, each['targets']))}")
     if each.get("restarts"):
-        yield Text(f"  started again {each['restarts']} times in a row")
+        yield Text(f"  {started_again(each)}")
     if each.get("exit") not in (None, "", "alive"):
         yield Text(f"  the last worker: {each['exit']}")
     before = each.get("worker_before")
@@ -27,6 +27,13 @@ def details(each: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(f"  {clock(event['time_ns'])}  {event_in_words(**_said(event))}")
     yield from _last_lines("its standard error", each.get("stderr", ()))
     yield from _last_lines("the standard error of the worker before", before["stderr"] if before else ())
+
+
+def started_again(each: Mapping[str, Any]) -> str:
+    """Say how often the worker of a context was started again, and what became of the one before."""
+    number, before = each["restarts"], each.get("worker_before")
+    words = f"its worker was started again {'once' if number == 1 else f'{number} times'}"
+    return f"{words}; the one before: {before['exit']}" if before else words
 
 
 def _last_lines(what: str, lines: Sequence[str]) -> Iterator[Text]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import IO, Any, Final, Self
 
 from damond.errors import DamondError, NoSuchProcessError, UsageError
+from damond.service.child import tie_to_parent
 
 _COMMAND_GRACE_S: Final = 5.0
 _SEEN_ENDED_S: Final = 0.1
@@ -49,6 +50,7 @@ class Program:
                     stdin=subprocess.DEVNULL if self._hidden else None,
                     stdout=out,
                     stderr=self._output,
+                    preexec_fn=tie_to_parent,  # noqa: PLW1509 - it takes no lock
                 )
             except OSError as error:
                 raise UsageError(

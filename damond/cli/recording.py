@@ -84,7 +84,10 @@ class Recording:
         return ", ".join(names) or "nothing yet"
 
     def _counts(self, state: RecorderState) -> str:
-        span = format_interval(round(time.monotonic() - self._begin_s) * USEC_PER_SEC)
+        now_s = time.monotonic()
+        if not state.nr_snapshots:
+            self._begin_s = now_s  # to start takes a moment, too
+        span = format_interval(max(1, round(now_s - self._begin_s)) * USEC_PER_SEC)
         lost = f", {self._nr_lost + state.nr_dropped} lost" if self._nr_lost + state.nr_dropped else ""
         return f"{state.nr_snapshots} snapshots in {span}{lost}, {format_size(state.sz_bytes)} in {state.path}"
 

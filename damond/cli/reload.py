@@ -1,5 +1,6 @@
 """``damond reload``: have the running service read its configuration again."""
 
+import os
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ def command(runtime_dir: Path | None) -> None:
     """Have the service read its configuration again; a faulty one changes nothing.
 
     Contexts that vanished stop, new ones start, changed ones are tuned where that is possible and restarted where not.
+    The exit status is 78 if one of them could not be started.
     """
     with Client(runtime_dir) as client:
         done = client.reload()
@@ -25,3 +27,5 @@ def command(runtime_dir: Path | None) -> None:
             click.echo(f"{what}: {', '.join(names)}")
     if not any(done.values()):
         click.echo("nothing has changed")
+    if done.get("failed"):
+        raise SystemExit(os.EX_CONFIG)

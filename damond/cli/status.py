@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from damond.cli import options, output, table
-from damond.cli.one_context import attrs_in_words, details
+from damond.cli.one_context import attrs_in_words, details, started_again
 from damond.cli.picture import short_interval
 from damond.cli.table import Column
 from damond.cli.troubles import troubles
@@ -88,7 +88,7 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     budget = status["budget"]
     if budget["max_cpu"] is not None:
         own = format_percent(budget["own_cpu"])
-        words = f"budget {format_percent(budget['max_cpu'])} of one CPU for all; supervisor and launcher use {own}"
+        words = f"budget {format_percent(budget['max_cpu'])} of one CPU for all; {_helpers(status)} use {own}"
         console.print(words, soft_wrap=wraps, style="dim")
     for role, process in status["processes"].items():
         if process:
@@ -121,6 +121,10 @@ def _record_line(record: Mapping[str, Any]) -> Text:
     return Text(f"{words}: {record['state']}{why}", "yellow")
 
 
+def _helpers(status: Mapping[str, Any]) -> str:
+    return "supervisor, launcher and recorder" if status.get("record") else "supervisor and launcher"
+
+
 def _identity(process: Mapping[str, Any]) -> str:
     """Put user and capabilities of a process into words; those of workers are in the JSON."""
     held = process["capabilities"]
@@ -139,7 +143,7 @@ def _row(each: Mapping[str, Any]) -> dict[str, str]:
     if "since_ns" in each:
         row["for"] = short_interval((time.time_ns() - each["since_ns"]) / NSEC_PER_USEC)
     newest, process = each.get("newest"), each.get("process")
-    if each["state"] == "running" and newest:
+    if row["state"] == "running" and newest:
         row["regions"] = str(newest["nr_regions"])
         row["working set"] = (
             f"{format_size(newest['accessed_bytes'])} of {format_size(newest['total_bytes'])} monitored"
@@ -157,26 +161,32 @@ def _styled(column: str, words: str) -> Text:
 
 
 def _remarks(each: Mapping[str, Any]) -> list[Text]:
-    """Say why a context does not run, and what would help."""
+    """Say why a context does not run, or what is to be known of one that does, and what would help."""
     name = each["name"]
     if each.get("error"):
         lines = [Text(f"{name}: {each['error']['message']}", "red")]
         return [*lines, Text(f"  hint: {each['hint']}")] if each["hint"] else lines
-    if each["state"] == "running" and each.get("waits") and not each["targets"]:
-        return [Text(f"{name}: no process matches now; it waits for one")]
-    if each["state"] == "running" and not each.get("healthy", True):
-        return [Text(f"{name}: no snapshot in time", "yellow")]
     if each["state"] == "stopped":
         return [Text(f"{name}: stopped ({each['reason']})" + (f"; {each['hint']}" if each["hint"] else ""))]
-    if each["state"] == "running" and not each.get("newest"):
-        return [Text(f"{name}: no result yet: {attrs_in_words(each['attrs'])}")] if each.get("attrs") else []
-    return [Text(f"{name}: {words}") for words in _doubts(each.get("newest"))] if each["state"] == "running" else []
+    return [Text(f"{name}: {words}", style) for words, style in _of_running(each)] if each["state"] == "running" else []
 
 
-def _doubts(newest: Mapping[str, Any] | None) -> Iterator[str]:
+def _of_running(each: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say what is to be known of a context that runs: words and their style."""
+    if each.get("restarts"):
+        yield started_again(each), "yellow"
+    if each.get("waits") and not each["targets"]:
+        yield "no process matches now; it waits for one", ""
+    elif not each.get("healthy", True):
+        yield "no snapshot in time", "yellow"
+    elif each.get("newest"):
+        yield from ((words, "") for words in _doubts(each["newest"]))
+    elif each.get("attrs"):
+        yield f"no result yet: {attrs_in_words(each['attrs'])}", ""
+
+
+def _doubts(newest: Mapping[str, Any]) -> Iterator[str]:
     """Say how far a budget holds a context back, and which hot areas it would miss that are worth a word."""
-    if newest is None:
-        return
     used, advice, found = newest["budget"], newest["advice"], newest["smallest_found_bytes"]
     if used and used["stretched"] >= _HELD_BACK:
         bounds = [] if used["max_cpu"] is None else [f"{format_percent(used['max_cpu'])} of a CPU"]

@@ -188,7 +188,7 @@ class Pacer:
         ctx, governor = self._ctx, self._governor
         if ctx.budget is None:
             return None
-        wish = max(self._wish_us, 1.0)
+        wish = max(self._wish_us, self._primitive.least_sample_us)
         wanted = wanted_regions(self.asked, ctx.nr_regions, ctx.region_budget)
         return BudgetUse(
             max_cpu=ctx.budget.max_cpu,

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -17,6 +15,7 @@ from typing import Any, Final
 import psutil
 
 from damond.errors import DamondError, UsageError
+from damond.service.child import tie_to_parent
 from damond.service.looks import Looks
 from damond.service.managed import ManagedContext
 from damond.service.processes import Processes
@@ -95,20 +94,6 @@ async def _retarget(context: ManagedContext, ids: list[int]) -> None:
         _log.debug("%s: %s", context.spec.name, error)  # told in status: the worker has ended or hangs
 
 
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None)
-_NOFILE: Final = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-
-def _prepare() -> None:
-    """Have the kernel send SIGTERM to this process when its parent ends, even by SIGKILL (prctl(2)).
-
-    Its limit of descriptors is the one that this program was started with (serve.py raises its own).
-    """
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_NOFILE, _NOFILE)
-
-
 class Command:
     """The program that a context starts, and that ends with it, and with the supervisor.
 
@@ -122,7 +107,7 @@ class Command:
                 line,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_prepare,  # noqa: PLW1509 - two system calls, resolved before: they take no lock
+                preexec_fn=tie_to_parent,  # noqa: PLW1509 - it takes no lock
             )
         except (OSError, ValueError) as error:
             raise UsageError(f"{line[0]!r}: can't be started: {error}", hint="name an executable") from error

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -43,7 +44,8 @@ class ManagedContext:
         exclusive: Nothing else may run beside it.
         life: Its state, with the reason.
         health: Whether its snapshots arrive in time.
-        paused: Whether sampling rests.
+        paused_ns: Since when sampling rests, Unix time; None while it does not.
+        nr_restarts: How often its worker was started again, or is going to be.
         handle: The worker of the moment, or the last one.
         worker_before: How the one before that ended, as plain values: ``pid``, ``exit`` and ``stderr``; or None.
         target_ids: What it was told to watch.
@@ -71,7 +73,8 @@ class ManagedContext:
         self.exclusive = exclusive
         self.life = Life(spec.name, announce)
         self.health = Health()
-        self.paused = False
+        self.paused_ns: int | None = None
+        self.nr_restarts = 0
         self.handle: WorkerHandle | None = None
         self.worker_before: dict[str, Any] | None = None
         self.started: dict[str, Any] = {}
@@ -196,6 +199,11 @@ class ManagedContext:
             self._timer = None
 
     @property
+    def paused(self) -> bool:
+        """Whether sampling rests on request."""
+        return self.paused_ns is not None
+
+    @property
     def rests(self) -> bool:
         """Whether it samples nothing for now: it is paused, or waits for targets."""
         return self.paused or (self.spec.waits_for_targets and not self.watched)
@@ -229,7 +237,7 @@ class ManagedContext:
             DamondError: As :meth:`request`.
         """
         await self.request("pause", paused=paused, reason=reason)
-        self.paused = paused
+        self.paused_ns = (self.paused_ns or time.time_ns()) if paused else None
 
     async def retarget(self, ids: list[int], reason: str, added: Sequence[int] = (), *, found: bool = False) -> None:
         """Replace the targets; those that stay keep their regions and ages. A worker that restarts gets these too.
@@ -337,6 +345,7 @@ class ManagedContext:
             _log.error("%s: failed: %s", self.spec.name, reason)
             self.life.publish("failed", reason, **details)
             return
+        self.nr_restarts += 1
         self._become("backoff", reason)
         _log.warning("%s: %s; try %d in %.1f s", self.spec.name, reason, self.backoff.tries, delay_s)
         self.life.publish("restarting", reason, tries=self.backoff.tries, delay_s=round(delay_s, 3), **details)

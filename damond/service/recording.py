@@ -129,6 +129,11 @@ class Recording:
         else:
             self._failure = message
 
+    @property
+    def pids(self) -> list[int]:
+        """Its process, if there is one."""
+        return [] if self._process is None else [self._process.pid]
+
     def _why(self) -> str:
         return self._failure["message"] if self._failure is not None else self._exit
 

@@ -14,8 +14,8 @@ from damond.service.supervisor import Supervisor
 _log = logging.getLogger(__name__)
 
 
-_TUNABLE: Final = ("attrs", "intervals_goal", "max_cpu", "max_checks_per_s")
-"""What can change while a context runs."""
+_TUNABLE: Final = ("attrs", "intervals_goal", "max_cpu", "max_checks_per_s", "initial_nr_regions")
+"""What can change while a context runs, or says only how it begins."""
 
 
 async def apply(supervisor: Supervisor, old: Config, new: Config) -> dict[str, Any]:

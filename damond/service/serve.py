@@ -112,6 +112,7 @@ class Service:
                 self._control.add_status("readers", self._readers.describe)
                 self._handle_signals()
                 self._control.add_status("record", lambda: self._recording and self._recording.describe())
+                self._supervisor.helpers = lambda: () if self._recording is None else self._recording.pids
                 self._record(record)
                 try:
                     if await self._start_all():

@@ -1,7 +1,9 @@
 """One budget for all contexts: who needs little gets that, and the rest is shared evenly."""
 
 import asyncio
+import contextlib
 import logging
+import os
 import time
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -24,7 +26,7 @@ _TELL_MORE: Final = 1.05
 """A share that has become less is told soon, one that has become more not for every bit: telling costs, too."""
 _SMOOTHING: Final = 0.05
 _OWN_CPU: Final = 0.0015
-"""What supervisor and launcher are taken to use until it is measured: 0.1 % at rest, and subscribers."""
+"""What those that are no workers are taken to use until it is measured: 0.1 % at rest, and subscribers."""
 _STARTING_S: Final = 10.0
 """What they use until then goes into the start, not into the monitoring."""
 
@@ -76,12 +78,12 @@ class Sharing:
     """Shares the budgets of the service among contexts, anew whenever one comes, goes or needs another part.
 
     Args:
-        max_cpu: CPU time per time, for supervisor, launcher and workers together; None is no bound.
+        max_cpu: CPU time per time, for supervisor, launcher, recorder and workers together; None is no bound.
         max_checks_per_s: Pages per second, for all workers; None is no bound.
 
     Attributes:
         expected: Contexts that are about to start together: the first ones leave room for the last.
-        own_cpu: What supervisor and launcher use of it.
+        own_cpu: What supervisor, launcher and recorder use of it.
     """
 
     def __init__(self, max_cpu: float | None = None, max_checks_per_s: float | None = None) -> None:
@@ -90,18 +92,20 @@ class Sharing:
         self.expected = 0
         self.own_cpu = _OWN_CPU
         self._began_s = time.monotonic()
-        self._last: tuple[float, float] | None = None
+        self._last: tuple[float, dict[int, float]] | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
-    def measure(self, launcher_pid: int) -> None:
-        """Take note of what supervisor and launcher have used since the last time."""
-        try:
-            launcher_s = sum(psutil.Process(launcher_pid).cpu_times()[:2])
-        except (OSError, psutil.Error):  # it has just died, which others notice
-            return
-        now_s, used_s = time.monotonic(), time.process_time() + launcher_s
+    def measure(self, *pids: int) -> None:
+        """Take note of what this process, and those that are no workers either, have used since the last time."""
+        used_s = {os.getpid(): time.process_time()}
+        for pid in pids:
+            with contextlib.suppress(OSError, psutil.Error):  # it has just died, which others notice
+                used_s[pid] = sum(psutil.Process(pid).cpu_times()[:2])
+        now_s = time.monotonic()
         if self._last is not None and now_s > self._last[0] and now_s - self._began_s > _STARTING_S:
-            self.own_cpu += _SMOOTHING * ((used_s - self._last[1]) / (now_s - self._last[0]) - self.own_cpu)
+            then_s, before_s = self._last
+            used = sum(max(0.0, each - before_s.get(pid, 0.0)) for pid, each in used_s.items())
+            self.own_cpu += _SMOOTHING * (used / (now_s - then_s) - self.own_cpu)
         self._last = (now_s, used_s)
 
     @property

@@ -33,10 +33,10 @@ def _state(context: ManagedContext) -> dict[str, Any]:
     row: dict[str, Any] = {
         "state": life.state,
         "reason": life.reason,
-        "since_ns": life.since_ns,
-        "healthy": context.health.healthy,
+        "since_ns": life.since_ns if context.paused_ns is None else context.paused_ns,
+        "healthy": context.health.healthy and life.state not in ("backoff", "failed"),
         "paused": context.paused,
-        "restarts": context.backoff.tries,
+        "restarts": context.nr_restarts,
         "primitive": context.started.get("primitive", context.spec.primitive),
         "options": dict(context.spec.options),
         "attrs": context.started.get("attrs", {}),

@@ -70,6 +70,7 @@ class Supervisor:
         launcher: The parent of the workers.
         hub: The stream.
         lost: What readers say they have lost.
+        helpers: Tells the pids of those that are no workers, and whose CPU time counts, too.
         welcome: What every subscriber is told when it is connected.
     """
 
@@ -93,6 +94,7 @@ class Supervisor:
         self.sharing = sharing or Sharing()
         self.launcher = LauncherProcess(runtime.endpoints, trusting=trusting, plugins=plugins)
         self.lost = Lost()
+        self.helpers: Callable[[], Iterable[int]] = tuple
         self._processes = Processes(self.launcher.executables)
         self._runtime = runtime
         self._identity = identity
@@ -338,7 +340,7 @@ class Supervisor:
             if self.launcher.nr_ended != nr_ended:
                 nr_ended = self.launcher.nr_ended
                 give_back()
-            self.sharing.measure(self.launcher.pid)
+            self.sharing.measure(self.launcher.pid, *self.helpers())
             self.sharing.share(self.contexts.running())
             await asyncio.sleep(_SHARE_EVERY_S)
 

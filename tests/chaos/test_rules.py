@@ -47,12 +47,14 @@ def test_five_tries(serve: Serve) -> None:
         witness.wait(lambda _: witness.events("loops")[-1].event == "failed")
         took_s = time.monotonic() - started
         assert (failed["restarts"], failed["exit"], failed["pid"]) == (5, "exit status 70", None)
+        assert not failed["healthy"]
         assert "RuntimeError: check_accesses is out of cheese" in failed["reason"]
         delays = [each.details["delay_s"] for each in witness.events("loops") if each.event == "restarting"]
         assert [0.5 * 2**n <= delay <= 0.5 * 2**n * 1.25 for n, delay in enumerate(delays)] == [True] * 5
         assert sum(delays) <= took_s
         os.kill(served.row("stable")["pid"], signal.SIGKILL)  # it has run for more than 10 s by now
         witness.wait(lambda _: tries(witness, "stable") == [1, 1])
+        assert served.row("stable")["restarts"] == 2
         wait(lambda: served.row("sleeps")["restarts"] >= 2, lambda: served.row("sleeps"))
         assert witness.lost("steady0") == []
     served.end()

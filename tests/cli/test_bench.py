@@ -60,6 +60,15 @@ def test_a_setting_that_no_part_takes(capsys: pytest.CaptureFixture[str], settin
     assert "parts that take a setting: telescope, shapes, wss" in err
 
 
+@pytest.mark.parametrize("part", ["telescope", "shapes", "wss"])
+def test_a_setting_that_finds_nothing(capsys: pytest.CaptureFixture[str], part: str) -> None:
+    """Where a budget is so small that no aggregation ends in time, that is said: there are no figures."""
+    assert main(["bench", part, "--quick", "--fixed", "--max-checks", "1"]) == os.EX_USAGE
+    out, err = capsys.readouterr()
+    assert not out
+    assert "no aggregation ends within" in err
+
+
 def test_the_table_has_its_units(capsys: pytest.CaptureFixture[str]) -> None:
     """Every number can be read without the manual; published figures stand beside ours."""
     assert main(["bench", "telescope", "--quick"]) == os.EX_OK

@@ -16,6 +16,7 @@ import pytest
 
 from damond.cli.own import goal as goal_of
 from damond.core import Snapshot
+from tests.chaos.rig import wait
 
 DAMOND = [sys.executable, "-m", "damond"]
 DEMO = [sys.executable, "-m", "damond.demo", "--for", "30"]
@@ -322,3 +323,16 @@ def test_another_users_process_without_privilege() -> None:
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == os.EX_NOPERM, done.stderr
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["damond", "hint"]
+
+
+def test_a_command_does_not_outlive_its_monitor() -> None:
+    """Even where that is killed, and can't end it."""
+    line = [*DAMOND, "monitor", "--json", "-O", "source=referenced", "--", "sleep", "600"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as monitor:
+        mine = psutil.Process(monitor.pid)
+        wait(lambda: any(each.name() == "sleep" for each in mine.children()))
+        (sleeper,) = [each for each in mine.children() if each.name() == "sleep"]
+        monitor.kill()
+        monitor.communicate(timeout=30)
+    psutil.wait_procs([sleeper], timeout=30)
+    assert not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE

@@ -124,7 +124,7 @@ def test_the_service_is_recorded(service: Any, tmp_path: Path) -> None:
     with Record.open(path) as record:
         assert [each.name for each in record.contexts()] == ["one"]
         assert [each.restarted for each in record.gaps("one")] == [True]
-    done = service.run("record", "-o", str(tmp_path / "b.damond"), "--for", "1s")
+    done = service.run("record", "-o", str(tmp_path / "b.damond"), "--for", "3s")
     assert done.returncode == 0, done.stderr
     with Record.open(tmp_path / "b.damond") as record:
         assert [each.name for each in record.contexts()] == ["one", "two"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from damond.core import Attrs, Context, IntervalsGoal, Region, Regions, Target
+from damond.core import Attrs, Budget, Context, IntervalsGoal, Region, Regions, Target
 from damond.core.tuning import Tuner, adaptation_bp, next_input
 from damond.errors import InvalidAttrsError
 from damond.units import Usec
@@ -248,3 +248,17 @@ def test_not_faster_than_the_primitive(monitor: Any, recorder: Any, context: Any
     goal = IntervalsGoal(aggrs=1)
     run = monitor(primitive, context([(0, 40960)], attrs=attrs(200_000), intervals_goal=goal), samples=200)
     assert run.snapshots[-1].sample_us == 100_000
+
+
+def test_stretched_by_what_the_primitive_can(monitor: Any, recorder: Any, context: Any) -> None:
+    """How much rarer samples are by a budget is said of what there could be: no more than the primitive can take."""
+    primitive = recorder(lambda *_: 1)
+    primitive.least_sample_us = 100_000
+    given = context(
+        [(0, 40960)], attrs=attrs(100_000), intervals_goal=IntervalsGoal(aggrs=1), budget=Budget(max_checks_per_s=2)
+    )
+    run = monitor(primitive, given, samples=400)
+    last = run.snapshots[-1]
+    assert last.sample_us > 300_000
+    assert last.budget.stretched == pytest.approx(last.sample_us / 100_000, rel=0.01)
+    assert last.budget.wanted_checks_per_s <= 10 * last.nr_regions

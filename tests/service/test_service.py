@@ -16,6 +16,7 @@ from damond.core import Snapshot
 from damond.errors import ConfigError, DamondError, NotPermittedError, UnreachableError
 from damond.service.remote import make_keys
 from damond.stream.wire import Event
+from tests.chaos.rig import free_port
 
 LIMIT_S = 60.0
 
@@ -90,7 +91,7 @@ def test_reload(serve: Serve) -> None:
     before = {name: served.row(name)["pid"] for name in ("tuned", "other", "same")}
     served.config.write_text(
         synthetic("new")
-        + synthetic("tuned", "aggr_interval = '200ms'")
+        + synthetic("tuned", "aggr_interval = '200ms'\nmax_nr_regions = 500")
         + synthetic("other", "seed = 5")
         + synthetic("same")
     )
@@ -103,7 +104,8 @@ def test_reload(serve: Serve) -> None:
         "same": "running",
         "tuned": "running",
     }
-    assert served.row("tuned")["attrs"]["aggr_interval"] == 200_000
+    attrs = served.row("tuned")["attrs"]
+    assert (attrs["aggr_interval"], attrs["max_nr_regions"]) == (200_000, 500)
     after = {name: served.row(name)["pid"] for name in ("tuned", "other", "same")}
     assert {name for name in before if before[name] == after[name]} == {"tuned", "same"}
 
@@ -219,14 +221,6 @@ def test_callbacks_of_strangers(serve: Serve) -> None:
     served = serve(synthetic("one"))
     with Client(served.run) as client, pytest.raises(DamondError, match="unknown primitive"):
         client.start(contexts={"two": {"primitive": "os:system"}})
-
-
-def free_port() -> int:
-    import socket  # noqa: PLC0415 - only here
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_remote(serve: Serve, tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
 """The budget of the service, shared among real workers."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from damond.client import Client, subscribe
 from damond.errors import InvalidAttrsError, NotRunningError, UsageError
+from damond.service.shares import Sharing
 from tests.service.test_service import LIMIT_S, Served
 
+BUSY = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True); input()"
 CONTEXT = '[context.{}]\nprimitive = "synthetic"\n{}\n'
 
 
@@ -58,6 +63,28 @@ def test_budget_is_shared(served: Served) -> None:
             break
     assert snapshot.budget is not None
     assert snapshot.budget.max_nr_regions <= snapshot.max_nr_regions == 1000
+
+
+def test_what_helpers_use_is_not_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a recorder uses is taken from the budget; one that is started again is another, and takes nothing back."""
+    now_s = 1000.0
+    monkeypatch.setattr(
+        "damond.service.shares.time", SimpleNamespace(monotonic=lambda: now_s, process_time=time.process_time)
+    )
+    sharing = Sharing(0.01)
+    sharing.measure()
+    assert sharing.for_workers == pytest.approx(0.01 - 0.0015)
+    for _ in range(2):
+        with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stdin=subprocess.PIPE) as helper:
+            assert helper.stdout is not None
+            helper.stdout.readline()
+            before, now_s = sharing.own_cpu, now_s + 20.0
+            sharing.measure(helper.pid)
+            assert sharing.own_cpu > before + 0.04 * (0.3 / 20 - before)
+            helper.communicate()
+    used, now_s = sharing.own_cpu, now_s + 20.0
+    sharing.measure()
+    assert 0 < sharing.own_cpu < used
 
 
 def test_what_rests_needs_no_share(served: Served) -> None:

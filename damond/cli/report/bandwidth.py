@@ -60,9 +60,8 @@ def _body(found: Bandwidth, width: int, *, colours: bool) -> Iterator[Text]:
 
 
 def _notes(found: Bandwidth) -> Iterator[str]:
-    sampled = ", ".join(
-        format_interval(each) for each in dict.fromkeys(sample for sample, _ in found.coverage.intervals)
-    )
+    intervals = [sample for sample, _ in found.coverage.intervals]
+    sampled = " to ".join(format_interval(each) for each in dict.fromkeys((min(intervals), max(intervals))))
     page = "mapping" if 0 in found.coverage.granularities else "page"
     yield (
         f"an estimate: what is accessed counts once per sampling interval ({sampled}), however often it is; "

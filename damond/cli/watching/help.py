@@ -91,6 +91,10 @@ class Help(ModalScreen[None]):
         with VerticalScroll(can_focus=False):
             yield Static(HELP, markup=False)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_left = False
+
     def action_scroll(self, by: int) -> None:
         """Scroll by so many lines."""
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
@@ -99,4 +103,6 @@ class Help(ModalScreen[None]):
         """Go back, but for the keys that scroll; called by Textual."""
         if event.key not in self.active_bindings:
             event.stop()
-            self.dismiss()
+            if not self._is_left:  # a second key may come before the first has taken effect
+                self._is_left = True
+                self.dismiss()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from damond.cli.watching.app import WatchApp
@@ -38,6 +39,12 @@ class Driver:
 
     async def press(self, *keys: str) -> None:
         await self._pilot.press(*keys)
+
+    async def press_at_once(self, *keys: str) -> None:
+        """Press keys before the first has taken effect."""
+        for key in keys:
+            self._pilot.app.screen.post_message(Key(key, key if len(key) == 1 else None))
+        await self._pilot.pause()
 
     async def until(self, condition: Callable[[], Any]) -> Any:
         """Wait for a condition, with a limit; return what it found."""

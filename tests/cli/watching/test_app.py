@@ -18,7 +18,7 @@ STEPS = 4
 SIZE = 64 * MIB
 MOVER_OPTIONS = {
     "size": SIZE,
-    "tracks": [{"start": 0, "size": SIZE // STEPS, "move": "hop", "move_period": "12s"}],
+    "tracks": [{"start": 0, "size": SIZE // STEPS, "move": "hop", "move_period": "24s"}],
 }
 MOVER = """
 [service]
@@ -31,7 +31,7 @@ max_cpu = "off"
 max_nr_regions = 40
 [context.mover.options]
 size = "64MiB"
-tracks = [{ start = 0, size = "16MiB", move = "hop", move_period = "12s" }]
+tracks = [{ start = 0, size = "16MiB", move = "hop", move_period = "24s" }]
 """
 
 
@@ -53,7 +53,7 @@ def synthetic(*names: str) -> str:
 def truth() -> list[AddrRange]:
     """Where the mover is hot, in the order in which it comes there: the memory says so itself."""
     memory = Registry(offering="synthetic").make("synthetic", MOVER_OPTIONS).memory
-    places = [memory.at(second * 1_000_000, 10_000).hot_ranges(0.9) for second in range(12)]
+    places = [memory.at(second * 1_000_000, 10_000).hot_ranges(0.9) for second in range(24)]
     assert all(len(each) == 1 for each in places)
     found = list(dict.fromkeys(each[0] for each in places))
     assert len(found) == STEPS
@@ -337,6 +337,10 @@ def test_help(serve: Callable[..., Any], drive: Callable[..., None]) -> None:
         text = await view.sees("NUMBERS")
         assert "WSS" in text
         await view.press("escape")
+        await view.sees("CONTEXTS")
+        await view.press("question_mark")
+        await view.sees("NUMBERS")
+        await view.press_at_once("x", "y", "z")
         await view.sees("CONTEXTS")
 
     service = serve(synthetic("one"))
