@@ -203,7 +203,7 @@ def touched_lines(touched: Touched, of_what: str) -> list[str]:
     low, high = format_size(least), format_size(most)
     bounds = high if low == high else f"from {low} (hot all over) to {high} (any access)"
     if touched.whole_mappings:
-        bounds, least = f"at most {high} (mappings with any access: a check sees a whole one)", most
+        bounds, least = f"{high} (mappings with any access found: a check sees a whole one)", most
     shares = f"{_shares(least, most, touched.total_bytes)} of {format_size(touched.total_bytes)} {of_what}"
     if touched.rss_bytes:
         rss = touched.rss_bytes

@@ -63,8 +63,8 @@ def answer(found: Sizing) -> Iterator[str]:
     by_percentile = dict(zip(found.percentiles, found.touched_bytes, strict=True))
     span = seconds_words(found.coverage.to_ns - found.coverage.from_ns)
     yield (
-        f"{name} touched at most {format_size(by_percentile[_HEADLINE])} in {_HEADLINE} % of the {_period(found, 2)}, "
-        f"{format_size(found.all_bytes)} in all ({span})."
+        f"{name} was found to touch {format_size(by_percentile[_HEADLINE])} in {_HEADLINE} % of the "
+        f"{_period(found, 2)}, {format_size(found.all_bytes)} in all ({span})."
     )
     if found.memory.rss is not None:
         yield f"Its RSS is {format_size(found.memory.rss.newest)}: {_idle(found, span)}"
@@ -75,7 +75,7 @@ def _idle(found: Sizing, span: str) -> str:
     unseen = min(found.unseen_bytes, idle)
     if unseen:
         return (
-            f"at least {format_size(idle)} were idle for over {span}, up to {format_size(unseen)} of which merely"
+            f"at least {format_size(idle - unseen)} were idle for over {span}; {format_size(unseen)} more are merely"
             " unseen: too little was looked at to call them cold."
         )
     if idle:
@@ -101,10 +101,10 @@ def _body(found: Sizing, width: int, *, colours: bool) -> Iterator[Text]:
     chart = Chart(name=f"touched in a {_period(found, 1)}", series=found.series, words=format_size, levels=compared)
     yield from chart.lines(width, colours=colours)
     yield Text()
-    head = [f"of the {_period(found, 2)}", "touched, at most", *(["hot all over"] if found.sure_bytes else [])]
+    head = [f"of the {_period(found, 2)}", "touched (any access)", *(["hot all over"] if found.sure_bytes else [])]
     yield from amounts.rows(head, _rows(found), width)
     yield Text()
-    columns = [("touched, at most", found.recent_bytes, found.monitored_bytes)]
+    columns = [("touched (any access)", found.recent_bytes, found.monitored_bytes)]
     if found.memory.rss is not None:
         columns.append(("idle RSS, at least", found.idle_bytes, found.memory.rss.newest))
     yield from amounts.within(found.within_ns, columns, width)

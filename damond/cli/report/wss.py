@@ -77,7 +77,7 @@ def _body(found: WorkingSet, width: int, *, colours: bool) -> Iterator[Text]:
     yield from amounts.rows(_head(found.thresholds), _rows(found), width)
     yield Text()
     total = found.monitored_bytes[-1]
-    yield from amounts.within(found.within_ns, [("touched, at most", found.touched_bytes, total)], width)
+    yield from amounts.within(found.within_ns, [("touched (any access)", found.touched_bytes, total)], width)
     yield Text()
     yield from amounts.held(found.memory)
 

@@ -29,7 +29,8 @@ class Idle:
     """For how long memory has been idle.
 
     Idle time is what the age of a region tells: for how many aggregations no access was found in it. It may reach
-    back to before the span.
+    back to before the span, but not beyond what the first window in it tells: ages are counted in aggregations, and
+    those may have become longer since.
 
     Attributes:
         coverage: What this is based on.
@@ -72,7 +73,7 @@ def measure(subject: Subject) -> Idle:
     tail, newest = _Tail(subject), Newest()
     recency = Recency(subject.to_ns, times_within(subject))
     coverage = gather(subject, tail, newest, recency)
-    size, lasted_us = _newest(newest)
+    size, lasted_us = _newest(newest, tail.since_ns)
     accessed = lasted_us < 0
     at_least_us = [each // NSEC_PER_USEC for each in TIMES_NS]
     return Idle(
@@ -101,6 +102,7 @@ class _Tail:
 
     subject: Subject
     time_ns: Ints = field(init=False)
+    since_ns: int | None = None
     _sums: Floats = field(init=False)
     _known_ns: Floats = field(init=False)
 
@@ -112,10 +114,12 @@ class _Tail:
 
     def add(self, windows: Windows) -> None:
         """Take some windows; each counts for the step that it begins in."""
+        if self.since_ns is None and len(windows.start_ns):
+            self.since_ns = _since_ns(windows)
         step = np.clip(np.searchsorted(self.time_ns, windows.start_ns, side="right") - 1, 0, len(self._known_ns) - 1)
         width = len(_BOUNDS_NS) + 1
         for regions in windows.targets.values():
-            kind = np.searchsorted(_BOUNDS_NS, _idle_us(windows, regions) * NSEC_PER_USEC, side="right")
+            kind = np.searchsorted(_BOUNDS_NS, _idle_us(windows, regions, self.since_ns) * NSEC_PER_USEC, side="right")
             weight = regions.size * windows.span_ns[regions.window]
             sums = np.bincount(step[regions.window] * width + kind, weight, self._sums.size)
             self._sums += sums.reshape(self._sums.shape)
@@ -132,14 +136,25 @@ class _Tail:
         return tuple(round(each / known_ns) for each in reached.tolist()) if known_ns else ()
 
 
-def _newest(newest: Newest) -> tuple[Floats, Ints]:
+def _since_ns(windows: Windows) -> int:
+    """Say since when something is known, by what is oldest in the first window. Unix time, nanoseconds."""
+    first = [_idle_us(windows, regions)[regions.window == 0] for regions in windows.targets.values()]
+    known_us = max((int(np.abs(each).max(initial=0)) for each in first), default=0)
+    return int(windows.start_ns[0] + windows.span_ns[0]) - known_us * NSEC_PER_USEC
+
+
+def _newest(newest: Newest, since_ns: int | None) -> tuple[Floats, Ints]:
     """Return size and idle time of the regions of the newest window."""
     if newest.window is None or not newest.regions:
         return np.zeros(0), np.zeros(0, np.int64)
-    lasted_us = [_idle_us(newest.window, regions) for regions in newest.regions]
+    lasted_us = [_idle_us(newest.window, regions, since_ns) for regions in newest.regions]
     return np.concatenate([each.size for each in newest.regions]), np.concatenate(lasted_us)
 
 
-def _idle_us(windows: Windows, regions: TargetRegions) -> Ints:
-    """Say for how long each region has been idle; negative: accessed. Microseconds."""
-    return idle_us(regions.nr_accesses, regions.age, windows.aggr_us[regions.window])
+def _idle_us(windows: Windows, regions: TargetRegions, since_ns: int | None = None) -> Ints:
+    """Say for how long each region has been idle, but for no longer than is known; negative: accessed. Microseconds."""
+    lasted_us: Ints = idle_us(regions.nr_accesses, regions.age, windows.aggr_us[regions.window])
+    if since_ns is None:
+        return lasted_us
+    known_us = ((windows.start_ns + windows.span_ns)[regions.window] - since_ns) // NSEC_PER_USEC
+    return np.clip(lasted_us, -known_us, known_us)

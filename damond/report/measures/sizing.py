@@ -24,8 +24,8 @@ PERCENTILES: Final = (50, 75, 90, 95, 99, 100)
 class Sizing:
     """What was touched, beside what is resident.
 
-    A region in which any access was found counts whole, so that what was touched is known as an upper bound: nobody
-    who sizes by it gives too little. The lower one counts only regions that were hot all over.
+    A region in which any access was found counts whole, so that what was touched is known as an upper bound of what was
+    seen: who sizes by it, and by what is unseen, gives enough. The lower one counts regions that were hot all over.
 
     Attributes:
         coverage: What this is based on.
@@ -33,16 +33,16 @@ class Sizing:
         nr_periods: How many there are.
         nr_short: Periods left out, because less than half of them was recorded.
         percentiles: Percentiles of the periods.
-        touched_bytes: At most touched in one period, at each of them.
+        touched_bytes: Touched in one period, at each of them: regions in which any access was found, whole.
         sure_bytes: The same of regions that were hot all over: found accessed in nine samples of ten. () where a check
             sees a whole mapping: nothing is sure then.
-        all_bytes: At most touched in the whole span.
+        all_bytes: The same in the whole span.
         all_sure_bytes: The same of regions that were hot all over, or None.
         monitored_bytes: Looked at in one window, at most.
         within_ns: Times before the end, the last is the whole span. Nanoseconds.
-        recent_bytes: At most touched within each of them.
-        idle_bytes: Resident memory that was not touched within each of them, at least; () if the resident memory is
-            not known.
+        recent_bytes: The same within each of them.
+        idle_bytes: Resident memory that was not found touched within each of them, at least; () if the resident memory
+            is not known.
         unseen_bytes: Of what was monitored at the end and not touched in the span, what is not known to be cold: too
             little was looked at. 0, too, where the record does not say.
         memory: What the processes held.

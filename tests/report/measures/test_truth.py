@@ -1,5 +1,6 @@
 """The measures against brute force over the same snapshots, and against what the memory really did."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -84,6 +85,15 @@ def test_idle_tail_is_what_no_window_found(pulse: Run) -> None:
         + sum(int(target.size[target.nr_accesses == 0].sum()) for target in pulse.snapshots[-1].targets)
         == 128 * MIB
     )
+
+
+def test_nothing_is_idle_for_longer_than_was_watched(pulse: Run) -> None:
+    """Ages are counted in aggregations, and may be those of ones that were shorter."""
+    *before, last = pulse.snapshots
+    longer = dataclasses.replace(last, aggr_us=20 * last.aggr_us)
+    found = idle.measure(of_snapshots([*before, longer]))
+    watched_us = (last.end_ns - before[0].start_ns) // 1000
+    assert max(found.idle_us) == -min(found.idle_us) == pytest.approx(watched_us, abs=100_000)  # age n is n + 1 of them
 
 
 def test_idle_percentiles_are_those_of_damon_stat(pulse: Run) -> None:
