@@ -83,6 +83,18 @@ class Percent(click.ParamType[float]):
         return share
 
 
+class Bound(click.ParamType[str]):
+    """A share with its sign, or ``off``, as text: the service reads it."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the text."""
+        if value != "off":
+            Percent().convert(value, param, ctx)
+        return str(value)
+
+
 class RegionsRange(click.ParamType[tuple[int, int]]):
     """``MIN:MAX``."""
 

@@ -24,7 +24,7 @@ _HELD_BACK: Final = 1.05
 @click.option("--add", type=int, multiple=True, help="A target to watch as well, e.g. a pid.")
 @click.option("--remove", type=int, multiple=True, help="A target not to watch any more.")
 @click.option("--autotune/--no-autotune", default=None, help="Tune the intervals from now on, or leave them.")
-@click.option("--max-cpu", metavar="PERCENT", help="CPU time it may use, e.g. 1% of one CPU, or off.")
+@click.option("--max-cpu", type=options.Bound(), help="CPU time it may use, e.g. 1% of one CPU, or off.")
 @options.runtime_dir
 def command(
     name: str,

@@ -59,6 +59,10 @@ def test_a_day_of_an_operator(run: Run, tmp_path: Path) -> None:
     assert re.match(r"tuned: two; in force: sample \d.*; 5 to 40 regions\n", given.stdout)
     assert ("longer than asked for" in given.stderr) == ("sample 10 ms" not in given.stdout)
     assert "'damond status two' tells" in run("tune", "two", "--autotune", "--max-cpu", "5%").stdout
+    for bound in ("0%", "5", "much"):
+        refused = run("tune", "two", "--max-cpu", bound)
+        assert refused.returncode == os.EX_USAGE
+        assert "damond tune --help" in refused.stderr
     assert run("pause", "two").stdout == "paused: two\n"
     assert run("resume", "two").stdout == "resumed: two\n"
     (tmp_path / "damond.toml").write_text(context("two", "autostart = false") + context("three"))
