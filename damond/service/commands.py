@@ -22,6 +22,7 @@ class Commands:
             "targets": self._targets,
             "pause": self._pause,
             "budget": self._budget,
+            "look": lambda _: None,  # what it has been woken for comes before the next sample: are its targets there?
         }
 
     def request(self, message: dict[str, Any]) -> None:

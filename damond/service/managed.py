@@ -24,6 +24,10 @@ from damond.units import USEC_PER_SEC
 
 _log = logging.getLogger(__name__)
 
+_SELDOM_S: Final = 1.0
+"""A worker whose samples are as long, or longer, is told that its processes have ended: it would see that at its next
+sample only."""
+
 START_TIMEOUT_S: Final = 30.0
 """From the fork to the worker's ``started``; regions of a large process are made in well below a second. What takes
 longer is ended, and has failed."""
@@ -75,6 +79,7 @@ class ManagedContext:
         self.health = Health()
         self.paused_ns: int | None = None
         self.nr_restarts = 0
+        self._looking: asyncio.Task[None] | None = None
         self.handle: WorkerHandle | None = None
         self.worker_before: dict[str, Any] | None = None
         self.started: dict[str, Any] = {}
@@ -388,6 +393,22 @@ class ManagedContext:
         if late_s is not None:
             _log.error("%s: no snapshot for %.1f s; ending the worker", self.spec.name, late_s)
             self._end_by_force(self.handle)
+
+    def look_after_targets(self) -> None:
+        """Wake a worker that samples seldom, once none of the processes that it watches is there any more."""
+        seldom = self._interval_s("sample_interval") >= _SELDOM_S
+        if self.state != "running" or not seldom or self.rests or self.spec.waits_for_targets:
+            return
+        if not (self.started.get("pids") and self.watched) or any(map(is_alive, self.watched)):
+            return
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            await self.request("look")
+        except DamondError as error:  # it has ended, or hangs, and others notice
+            _log.debug("%s", error)
 
     def _become(self, state: str, reason: str = "") -> None:
         self.life.become(state, reason)

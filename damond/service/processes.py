@@ -8,8 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-import psutil
-
 _PF_KTHREAD: Final = 0x00200000
 """A kernel thread: it has no memory of its own (include/linux/sched.h)."""
 
@@ -154,6 +152,7 @@ class Processes:
 def is_alive(pid: int) -> bool:
     """Say whether a process is there; one that has ended and waits for its parent is not."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except (psutil.Error, OSError, ValueError, OverflowError):
+        stat = _read(f"/proc/{pid}/stat")
+    except OSError:
         return False
+    return stat[stat.rindex(b")") + 2 :][:1] not in (b"Z", b"X")

@@ -321,6 +321,7 @@ class Supervisor:
             stalled_s = max(0.0, looked_s - before_s - every_s - _HEALTH_EVERY_S)
             for each in self.contexts:
                 each.check_health(self.hub.last_snapshot_s.get(each.spec.name, 0.0), stalled_s)
+                each.look_after_targets()
 
     async def _watch_targets(self) -> None:
         told, looks = "", Looks(lambda: self.sharing.max_cpu)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,21 @@ def test_a_context_whose_process_has_ended(tmp_path: Path) -> None:
     served.end()
     assert "job: stopped (target_gone); its process has ended: name one that runs in the configuration" in words
     assert "damond start" not in words
+
+
+def test_the_end_of_a_process_is_seen_soon(tmp_path: Path) -> None:
+    """However seldom its memory is looked at: samples of a minute here."""
+    slow = f'max_cpu = "off"\nintervals_goal = "off"\nsample_interval = "1min"\naggr_interval = "5min"\n{OPTIONS}\n'
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        served = Served(
+            tmp_path, f'[context.job]\nprimitive = "vaddr"\ntargets = [{process.pid}]\n{slow}', names=["job"]
+        )
+        process.communicate(timeout=20)
+        ended_s = time.monotonic()
+        wait(lambda: served.row("job")["state"] == "stopped", lambda: served.row("job"))
+        assert time.monotonic() - ended_s < 20
+        assert served.row("job")["reason"] == "target_gone"
+    served.end()
 
 
 def test_one_context(served: Served) -> None:
