@@ -16,8 +16,6 @@ def details(each: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(f"  {attrs_in_words(each['attrs'])}")
     if each.get("targets"):
         yield Text(f"  watches target {', '.join(map(str, each['targets']))}")
-    if each.get("restarts"):
-        yield Text(f"  {started_again(each)}")
     if each.get("exit") not in (None, "", "alive"):
         yield Text(f"  the last worker: {each['exit']}")
     before = each.get("worker_before")

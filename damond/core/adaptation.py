@@ -22,6 +22,7 @@ from damond.core.regions import (
     Regions,
     align_down,
     align_up,
+    evidence_of,
 )
 from damond.core.target import Target
 from damond.errors import InvalidRegionError
@@ -79,7 +80,10 @@ def initial_regions(
 
 
 def apply_min_nr_regions(
-    targets: Sequence[Target], min_nr_regions: int, min_region_sz: int = MIN_REGION_SZ, window_samples: int = 0
+    targets: Sequence[Target],
+    min_nr_regions: int,
+    min_region_sz: int = MIN_REGION_SZ,
+    window_samples: int | None = None,
 ) -> int:
     """Cut regions until none is larger than the least number of regions allows; return that size. Bytes.
 
@@ -119,7 +123,7 @@ def age(regions: Regions, threshold: int | NDArray[np.float64], nr_samples: int)
     changed = np.abs(regions.nr_accesses.astype(np.int64) - regions.last_nr_accesses) > threshold
     changed |= _came_or_went(regions)
     regions.age = np.where(changed, 0, regions.age + np.uint32(1)).astype(np.uint32)
-    regions.nr_samples = _behind(regions, changed, nr_samples)
+    regions.nr_samples, regions.exposure = _behind(regions, changed, nr_samples)
 
 
 def _came_or_went(regions: Regions) -> NDArray[np.bool_]:
@@ -127,16 +131,20 @@ def _came_or_went(regions: Regions) -> NDArray[np.bool_]:
     return found
 
 
-def _behind(regions: Regions, changed: NDArray[np.bool_], nr_samples: int) -> Counts:
-    """Say how many samples stand behind regions after so many of an aggregation; only those, where that changes all."""
-    before = np.where(changed, 0, regions.nr_samples.astype(np.int64))
-    behind: Counts = np.minimum(before + np.maximum(nr_samples - regions.nr_missed, 0), _UINT_MAX).astype(np.uint32)
-    return behind
+def _behind(regions: Regions, changed: NDArray[np.bool_], nr_samples: int) -> tuple[Counts, NDArray[np.float64]]:
+    """Say what stands behind regions after so many samples of an aggregation; only those, where that changes all.
+
+    Returns:
+        ``nr_samples`` and ``exposure``.
+    """
+    looked = np.maximum(nr_samples - regions.nr_missed, 0)
+    number = np.where(changed, 0, regions.nr_samples.astype(np.int64)) + looked
+    return np.minimum(number, _UINT_MAX).astype(np.uint32), np.where(changed, 0.0, regions.exposure) + looked
 
 
 def samples_so_far(regions: Regions, window_samples: int) -> Counts:
     """Say how many samples stand behind the counts of an aggregation that is not finished."""
-    return _behind(regions, _came_or_went(regions), window_samples)
+    return evidence_of(*_behind(regions, _came_or_went(regions), window_samples))
 
 
 def merge(regions: Regions, threshold: int, sz_limit: int) -> None:
@@ -165,8 +173,8 @@ def merge(regions: Regions, threshold: int, sz_limit: int) -> None:
     merged.append((start, end, nr, last, years))
     if len(merged) < len(regions):
         starts, ends, nrs, lasts, ages = map(list, zip(*merged, strict=True))
-        behind = merged_samples(regions, np.array(starts, np.uint64), np.array(ends, np.uint64))
-        regions.assign(starts, ends, nrs, lasts, ages, nr_samples=behind)
+        number, exposure = merged_samples(regions, np.array(starts, np.uint64), np.array(ends, np.uint64))
+        regions.assign(starts, ends, nrs, lasts, ages, nr_samples=number, exposure=exposure)
 
 
 def _any_mergeable(regions: Regions, threshold: int, sz_limit: int) -> bool:
@@ -176,16 +184,20 @@ def _any_mergeable(regions: Regions, threshold: int, sz_limit: int) -> bool:
     return bool((regions.end[1:][pairs] - regions.start[:-1][pairs] <= sz_limit).any())
 
 
-def merged_samples(regions: Regions, start: Addrs, end: Addrs) -> Counts:
+def merged_samples(regions: Regions, start: Addrs, end: Addrs) -> tuple[Counts, NDArray[np.float64]]:
     """Say how many samples stand behind merged regions: by the part that was looked at least, for its size.
 
     The sum would say too much: 20 samples of a page and 20 of a gibibyte are no 40 samples of both.
+
+    Returns:
+        ``nr_samples`` and ``exposure``.
     """
-    density = regions.nr_samples / regions.size
-    least = np.minimum.reduceat(density, regions.start.searchsorted(start))
+    first, size = regions.start.searchsorted(start), end - start
+    number, exposure = (
+        np.minimum.reduceat(each / regions.size, first) * size for each in (regions.nr_samples, regions.exposure)
+    )
     # By the quotient and back may lose the last bit, hence the rounding before the floor.
-    kept: Counts = np.minimum(np.floor(least * (end - start) + ROUNDING), _UINT_MAX).astype(np.uint32)
-    return kept
+    return np.minimum(np.floor(number + ROUNDING), _UINT_MAX).astype(np.uint32), exposure
 
 
 def merge_targets(
@@ -209,7 +221,7 @@ def split_at(regions: Regions, index: int, sz: int) -> None:
     cut(regions, np.array([index]), at)
 
 
-def cut(regions: Regions, index: NDArray[np.intp], at: Addrs, window_samples: int = 0) -> None:
+def cut(regions: Regions, index: NDArray[np.intp], at: Addrs, window_samples: int | None = None) -> None:
     """Cut ``regions[index]`` at the addresses ``at``, which lie inside; an index may occur more than once.
 
     All pieces keep counters and age, and share the samples behind them.
@@ -218,7 +230,8 @@ def cut(regions: Regions, index: NDArray[np.intp], at: Addrs, window_samples: in
         regions: Changed in place.
         index: Which regions.
         at: Where. Bytes.
-        window_samples: Samples of the aggregation under way: those that looked at a region are shared by its pieces.
+        window_samples: As how many samples those of the aggregation under way count, which may be 0: those that looked
+            at a region are shared by its pieces. None between two aggregations.
     """
     order = np.argsort(at, kind="stable")
     index, at = index[order], at[order]
@@ -232,10 +245,12 @@ def cut(regions: Regions, index: NDArray[np.intp], at: Addrs, window_samples: in
         np.insert(regions.sampling_addr, index, regions.sampling_addr[index]),
         behind,
         np.insert(regions.nr_missed, index, regions.nr_missed[index]),
+        np.insert(regions.exposure, index, regions.exposure[index]),
     )
-    if window_samples:
-        whole = np.insert(size, index, size[index])
-        regions.recount(window_samples, window_samples, regions.size / whole)
+    share = regions.size / np.insert(size, index, size[index])
+    regions.exposure *= share
+    if window_samples is not None:
+        regions.recount(window_samples, window_samples, share)
 
 
 def _shared_samples(regions: Regions, index: NDArray[np.intp], at: Addrs) -> Counts:
@@ -325,8 +340,9 @@ def convert_results(regions: Regions, old: Attrs, new: Attrs, window_samples: in
     where the number of samples stays, as it does when intervals are tuned: that would take one of thirty away each
     time. Ages are rounded to the nearest: rounded down, each of many small changes would take up to an aggregation.
 
-    Samples count for as long as they have seen: shorter ones for less. Where a count is rounded down to nothing, none
-    of the samples that it is of stand behind that.
+    Samples count for as long as they have seen: shorter ones for less (those of the aggregation under way for good,
+    those before it until the intervals are as short again). Where a count is rounded down to nothing, none of the
+    samples that it is of stand behind that.
 
     Args:
         regions: Changed in place.
@@ -346,8 +362,8 @@ def convert_results(regions: Regions, old: Attrs, new: Attrs, window_samples: in
     samples = window_samples * new.samples_per_aggr // old.samples_per_aggr
     regions.recount(window_samples, samples, np.where(is_lost, 0.0, worth))
     is_lost |= counted_last & (regions.last_nr_accesses == 0)
-    kept = np.where(is_lost, 0.0, np.floor(regions.nr_samples * worth + ROUNDING))
-    regions.nr_samples = kept.astype(np.uint32)
+    regions.nr_samples = np.where(is_lost, np.uint32(0), regions.nr_samples)
+    regions.exposure = np.where(is_lost, 0.0, regions.exposure * (old.sample_interval / new.sample_interval))
 
 
 def set_ranges(
@@ -401,9 +417,11 @@ def _resized(row: Region, start: int, end: int, window_samples: int) -> Region:
     """Give a region other bounds: what is left of its samples is its share; nothing, if there is memory new to it."""
     grown = start < row.start or end > row.end
     if grown:
-        return replace(row, start=start, end=end, nr_samples=0, nr_missed=MISSED_ALL)
+        return replace(row, start=start, end=end, nr_samples=0, exposure=None, nr_missed=MISSED_ALL)
     size, whole = end - start, row.end - row.start
     missed = row.nr_missed
     if missed < MISSED_ALL // 2:
         missed = window_samples - (window_samples - missed) * size // whole
-    return replace(row, start=start, end=end, nr_samples=row.nr_samples * size // whole, nr_missed=missed)
+    exposure = (row.nr_samples if row.exposure is None else row.exposure) * size / whole
+    number = row.nr_samples * size // whole
+    return replace(row, start=start, end=end, nr_samples=number, exposure=exposure, nr_missed=missed)

@@ -88,7 +88,7 @@ class Counting:
                     target.regions.size,
                     target.regions.nr_accesses.copy(),
                     target.regions.age.copy(),
-                    samples_so_far(target.regions, ctx.window_samples) if partial else target.regions.nr_samples.copy(),
+                    samples_so_far(target.regions, ctx.window_samples) if partial else target.regions.evidence,
                 )
                 for target in ctx.targets
             ),

@@ -68,6 +68,7 @@ class Region:
         sampling_addr: The address that the next access check looks at.
         nr_samples: How many samples stand behind ``nr_accesses`` and ``age``; see :class:`Regions`.
         nr_missed: How many samples of this aggregation did not look at the region; see :class:`Regions`.
+        exposure: See :class:`Regions`; None is that all samples were as long as now.
     """
 
     start: int
@@ -78,6 +79,7 @@ class Region:
     sampling_addr: int = 0
     nr_samples: int = 0
     nr_missed: int = 0
+    exposure: float | None = None
 
     @property
     def ar(self) -> AddrRange:
@@ -93,6 +95,12 @@ def align_down(value: int, alignment: int) -> int:
 def align_up(value: int, alignment: int) -> int:
     """Round up to a multiple of ``alignment``."""
     return -(-value // alignment) * alignment
+
+
+def evidence_of(nr_samples: Counts, exposure: NDArray[np.float64]) -> Counts:
+    """Say how many samples stand behind something; see :class:`Regions`."""
+    found: Counts = np.minimum(nr_samples, np.floor(exposure + ROUNDING)).astype(np.uint32)
+    return found
 
 
 class Regions:
@@ -112,8 +120,9 @@ class Regions:
         nr_samples: uint32, samples that stand behind that: those since the age began, evenly over the region. Where
             ages begin anew they are those of one aggregation; a merged region has as many as if all of it had been
             looked at as seldom as its least looked-at part (of equal parts: the sum); pieces share them by size;
-            memory that is new to a region makes them 0. Of a shorter sampling interval they count for less, in the
-            same proportion: for as long as they have seen. So they may be too few, and never too many.
+            memory that is new to a region makes them 0. So they may be too few, and never too many.
+        exposure: float64, the same, each weighed by how long it was, in sampling intervals of now: samples that were
+            shorter have seen less.
         nr_missed: int64, samples of this aggregation that did not look at the region: it was not there yet, it was part
             of a larger one, its page can't be marked, or they are not worth as much. Below 0 where the samples of an
             aggregation have become fewer.
@@ -122,6 +131,7 @@ class Regions:
     COLUMNS: ClassVar[tuple[str, ...]] = (
         "age",
         "end",
+        "exposure",
         "last_nr_accesses",
         "nr_accesses",
         "nr_missed",
@@ -138,6 +148,7 @@ class Regions:
     last_nr_accesses: Counts
     age: Counts
     nr_samples: Counts
+    exposure: NDArray[np.float64]
     nr_missed: Missed
 
     def __init__(self, regions: Iterable[AddrRange | Region | tuple[int, int]] = ()) -> None:
@@ -170,10 +181,12 @@ class Regions:
         sampling_addr: Addrs | list[int] | None = None,
         nr_samples: Counts | list[int] | None = None,
         nr_missed: Missed | list[int] | None = None,
+        exposure: NDArray[np.float64] | list[float] | None = None,
     ) -> None:
         """Replace all columns at once; the caller keeps them sorted, disjoint and of equal length.
 
-        Without ``nr_samples`` nothing is known to stand behind the numbers; without ``nr_missed`` each sample looked.
+        Without ``nr_samples`` nothing is known to stand behind the numbers; without ``exposure`` all of them were as
+        long as one is now; without ``nr_missed`` each sample looked.
         """
         self.start = np.asarray(start, np.uint64)
         self.end = np.asarray(end, np.uint64)
@@ -184,6 +197,7 @@ class Regions:
         self.nr_samples = (
             np.zeros(len(self.start), np.uint32) if nr_samples is None else np.asarray(nr_samples, np.uint32)
         )
+        self.exposure = np.asarray(self.nr_samples if exposure is None else exposure, np.float64)
         self.nr_missed = np.zeros(len(self.start), np.int64) if nr_missed is None else np.asarray(nr_missed, np.int64)
         self._ahead: list[Addrs] = []
 
@@ -198,12 +212,14 @@ class Regions:
             [r.sampling_addr for r in rows],
             [r.nr_samples for r in rows],
             [r.nr_missed for r in rows],
+            [r.nr_samples if r.exposure is None else r.exposure for r in rows],
         )
 
     def __len__(self) -> int:
         return len(self.start)
 
     def __getitem__(self, index: int) -> Region:
+        nr_samples, exposure = int(self.nr_samples[index]), float(self.exposure[index])
         return Region(
             int(self.start[index]),
             int(self.end[index]),
@@ -211,8 +227,9 @@ class Regions:
             int(self.age[index]),
             int(self.last_nr_accesses[index]),
             int(self.sampling_addr[index]),
-            int(self.nr_samples[index]),
+            nr_samples,
             int(self.nr_missed[index]),
+            None if exposure == nr_samples else exposure,
         )
 
     def __iter__(self) -> Iterator[Region]:
@@ -254,8 +271,14 @@ class Regions:
             self.sampling_addr.copy(),
             self.nr_samples.copy(),
             self.nr_missed.copy(),
+            self.exposure.copy(),
         )
         return new
+
+    @property
+    def evidence(self) -> Counts:
+        """How many samples stand behind the regions, uint32: no more than have seen as much as one of now would."""
+        return evidence_of(self.nr_samples, self.exposure)
 
     def miss(self, nr_samples: int | NDArray[np.bool_]) -> None:
         """Take note of samples of this aggregation that did not look: so many, or one in some of the regions."""

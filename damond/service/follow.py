@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ _COMMAND_GRACE_S: Final = 5.0
 
 def choose(
     spec: ContextSpec,
-    processes: Iterable[Mapping[str, Any]],
+    processes: Iterable[dict[str, Any]],
     roots: Iterable[int],
     known: Iterable[int],
     ours: Iterable[int],
@@ -73,18 +73,23 @@ async def follow(contexts: Iterable[ManagedContext], processes: Processes, looks
     """
     running = [each for each in contexts if each.state == "running" and not each.paused and each.spec.follows]
     running = [each for each in running if each.following is None or each.following.done()]
-    if not running or not looks.due():
+    if not running or not looks.due([each.spec.name for each in running]):
         return
-    rows = await _scan(processes, [each.spec for each in running])
-    looks.looked(processes.cost_s)
-    for each in running:
-        ids = choose(each.spec, rows, each.roots, each.target_ids, ours)
-        if set(ids) != set(each.target_ids) and each.state == "running":
-            # A worker does it between two samples, which may be ten seconds apart: the others do not wait for it.
-            each.following = asyncio.create_task(_retarget(each, ids))
+    choosing_s = 0.0
+    try:
+        rows = await _scan(processes, [each.spec for each in running])
+        for each in running:
+            before_s = time.thread_time()
+            ids = choose(each.spec, rows, each.roots, each.target_ids, ours)
+            choosing_s += time.thread_time() - before_s
+            if set(ids) != set(each.target_ids) and each.state == "running":
+                # A worker does it between two samples, which may be ten seconds apart: the others do not wait for it.
+                each.following = asyncio.create_task(_retarget(each, ids, looks))
+    finally:
+        looks.looked(processes.cost_s + choosing_s)
 
 
-async def _retarget(context: ManagedContext, ids: list[int]) -> None:
+async def _retarget(context: ManagedContext, ids: list[int], looks: Looks) -> None:
     try:
         await context.retarget(ids, SELECTED, found=True)
     except UsageError as error:
@@ -92,6 +97,7 @@ async def _retarget(context: ManagedContext, ids: list[int]) -> None:
         context.target_ids = ids  # said once: the primitive would say the same again
     except DamondError as error:
         _log.debug("%s: %s", context.spec.name, error)  # told in status: the worker has ended or hangs
+        looks.again()
 
 
 class Command:

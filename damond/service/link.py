@@ -70,7 +70,10 @@ class Link:
             LinkClosedError: The other end is gone, and all it sent has been read; or it sent what is no message.
         """
         try:
-            raw, fds, _, _ = socket.recv_fds(self._socket, MAX_MESSAGE_SZ, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+            try:
+                raw, fds = self._receive()
+            except ConnectionResetError:  # said once, where the other end has left something unread
+                raw, fds = self._receive()
         except ConnectionResetError as error:
             raise LinkClosedError from error
         if not raw:
@@ -84,6 +87,10 @@ class Link:
             close_all(fds)
             raise LinkClosedError
         return message, fds
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        raw, fds, _, _ = socket.recv_fds(self._socket, MAX_MESSAGE_SZ, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+        return raw, fds
 
     def close(self) -> None:
         """Close this end."""

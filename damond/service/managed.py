@@ -334,6 +334,7 @@ class ManagedContext:
         # A worker that never became ready would not become so by trying again; one that could not be forked may.
         retry = self._was_ready or self._is_short(handle)
         self._fail(self.life.error, self.health.ran_s, retry=retry, exit=how, stderr=handle.stderr)
+        self.nr_restarts += self.state == "backoff" and not handle.refusal
 
     def _is_short(self, handle: WorkerHandle) -> bool:
         """Whether a restart failed only because the machine had no room for a process."""
@@ -350,7 +351,6 @@ class ManagedContext:
             _log.error("%s: failed: %s", self.spec.name, reason)
             self.life.publish("failed", reason, **details)
             return
-        self.nr_restarts += 1
         self._become("backoff", reason)
         _log.warning("%s: %s; try %d in %.1f s", self.spec.name, reason, self.backoff.tries, delay_s)
         self.life.publish("restarting", reason, tries=self.backoff.tries, delay_s=round(delay_s, 3), **details)
@@ -359,6 +359,7 @@ class ManagedContext:
     def _restart(self) -> None:
         self.life.error = None
         if not self._drop_ended():
+            self.nr_restarts -= 1
             self._become("stopped", "target_gone")
             self.life.publish("target_gone", "the last target ended while its worker was down")
             self.life.publish("stopped", "target_gone")

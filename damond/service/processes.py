@@ -130,9 +130,10 @@ class Processes:
 
     def _scan(self, facts: Collection[str]) -> list[dict[str, Any]]:
         before_s = time.thread_time()
-        rows = scan(facts)
-        self.cost_s = time.thread_time() - before_s
-        return rows
+        try:
+            return scan(facts)
+        finally:
+            self.cost_s = time.thread_time() - before_s
 
     async def _fill_in(self, rows: list[dict[str, Any]]) -> None:
         # A process that calls execve(2) keeps pid and start, but hardly both its name and its command line.

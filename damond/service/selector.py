@@ -60,20 +60,26 @@ class Selector(BaseModel):
         inner = [*(self.any or ()), *(self.all or ()), *((self.not_,) if self.not_ else ())]
         return self.model_fields_set.union(*(each.mentions for each in inner))
 
-    def matches(self, process: Mapping[str, Any]) -> bool:
-        """Say whether a process, as :func:`damond.service.processes.scan` found it, fulfils the conditions."""
+    def matches(self, process: dict[str, Any], pids: dict[str, int | None] | None = None) -> bool:
+        """Say whether a process fulfils the conditions.
+
+        Args:
+            process: As :func:`damond.service.processes.scan` found it; what is read beyond that is added.
+            pids: Path of a pid file -> what is in it, as far as it was read already in the same look.
+        """
+        pids = {} if pids is None else pids
         checks: dict[str, Callable[[Any], bool]] = {
             "pid": lambda pid: process["pid"] == pid,
             "name": lambda glob: fnmatch.fnmatchcase(process["name"], glob),
             "exe": lambda glob: fnmatch.fnmatchcase(_executable(process), glob),
             "cmdline": lambda regex: re.search(regex, " ".join(process["cmdline"])) is not None,
             "user": lambda user: process["user"] == user,
-            "cgroup": lambda path: _is_below(_cgroup(process["pid"]), path),
-            "unit": lambda unit: unit in _cgroup(process["pid"]).split("/"),
-            "pid_file": lambda path: _pid_in(path) == process["pid"],
-            "any": lambda some: any(each.matches(process) for each in some),
-            "all": lambda some: all(each.matches(process) for each in some),
-            "not_": lambda other: not other.matches(process),
+            "cgroup": lambda path: _is_below(_cgroup(process), path),
+            "unit": lambda unit: unit in _cgroup(process).split("/"),
+            "pid_file": lambda path: _pid_in(path, pids) == process["pid"],
+            "any": lambda some: any(each.matches(process, pids) for each in some),
+            "all": lambda some: all(each.matches(process, pids) for each in some),
+            "not_": lambda other: not other.matches(process, pids),
         }
         given = ((name, getattr(self, name)) for name in checks)
         return all(checks[name](value) for name, value in given if value is not None)
@@ -83,13 +89,15 @@ def _executable(process: Mapping[str, Any]) -> str:
     return process["exe"] or next(iter(process["cmdline"]), "")
 
 
-def _cgroup(pid: int) -> str:
-    """Read the cgroup (v2) of a process; "" if it has ended meanwhile."""
-    try:
-        text = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return next((line[3:] for line in text.splitlines() if line.startswith("0::")), "")
+def _cgroup(process: dict[str, Any]) -> str:
+    """Read the cgroup (v2) of a process, once; "" if it has ended meanwhile."""
+    if "cgroup" not in process:
+        try:
+            text = Path(f"/proc/{process['pid']}/cgroup").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            text = ""
+        process["cgroup"] = next((line[3:] for line in text.splitlines() if line.startswith("0::")), "")
+    return str(process["cgroup"])
 
 
 def _is_below(path: str, ancestor: str) -> bool:
@@ -97,16 +105,18 @@ def _is_below(path: str, ancestor: str) -> bool:
     return path == ancestor or path.startswith(ancestor.rstrip("/") + "/")
 
 
-def _pid_in(path: str) -> int | None:
-    """Read a pid file; None where there is none yet, or something else is in it."""
-    try:
-        return int(Path(path).read_text(encoding="ascii").split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
+def _pid_in(path: str, pids: dict[str, int | None]) -> int | None:
+    """Read a pid file, once; None where there is none yet, or something else is in it."""
+    if path not in pids:
+        try:
+            pids[path] = int(Path(path).read_text(encoding="ascii").split()[0])
+        except (OSError, ValueError, IndexError):
+            pids[path] = None
+    return pids[path]
 
 
 def find(
-    processes: Iterable[Mapping[str, Any]],
+    processes: Iterable[dict[str, Any]],
     selector: Selector | None,
     *,
     roots: Collection[int] = (),
@@ -122,10 +132,10 @@ def find(
         children: Take descendants too.
         ours: Pids never to be taken: damond's own.
     """
-    rows = {each["pid"]: each for each in processes}
+    rows, pids = {each["pid"]: each for each in processes}, dict[str, int | None]()
     taken = {pid for pid in roots if pid in rows}
     if selector is not None:
-        taken |= {pid for pid, each in rows.items() if pid not in ours and selector.matches(each)}
+        taken |= {pid for pid, each in rows.items() if pid not in ours and selector.matches(each, pids)}
     if children:
         taken |= _descendants(rows, taken)
     return sorted(taken - set(ours))

@@ -1,7 +1,6 @@
 """One budget for all contexts: who needs little gets that, and the rest is shared evenly."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
@@ -97,13 +96,15 @@ class Sharing:
 
     def measure(self, *pids: int) -> None:
         """Take note of what this process, and those that are no workers either, have used since the last time."""
+        then_s, before_s = self._last or (0.0, {})
         used_s = {os.getpid(): time.process_time()}
         for pid in pids:
-            with contextlib.suppress(OSError, psutil.Error):  # it has just died, which others notice
+            try:
                 used_s[pid] = sum(psutil.Process(pid).cpu_times()[:2])
+            except (OSError, psutil.Error):  # it has just died, or no descriptor is left, which others notice
+                used_s[pid] = before_s.get(pid, 0.0)
         now_s = time.monotonic()
-        if self._last is not None and now_s > self._last[0] and now_s - self._began_s > _STARTING_S:
-            then_s, before_s = self._last
+        if self._last is not None and now_s > then_s and now_s - self._began_s > _STARTING_S:
             used = sum(max(0.0, each - before_s.get(pid, 0.0)) for pid, each in used_s.items())
             self.own_cpu += _SMOOTHING * (used / (now_s - then_s) - self.own_cpu)
         self._last = (now_s, used_s)

@@ -17,10 +17,10 @@ def never_started(spec: ContextSpec) -> dict[str, Any]:
     return {**row, "hint": f"'damond start {spec.name}' starts it", "primitive": spec.primitive}
 
 
-def describe_context(context: ManagedContext, hub: Hub, host: str, *, configured: bool) -> dict[str, Any]:
+def describe_context(context: ManagedContext, hub: Hub, host: str, configured: ContextSpec | None) -> dict[str, Any]:
     """Describe a context that has been started: its state, its worker, and the newest of what that found."""
-    row = {"name": context.spec.name, "configured": configured, **_state(context)}
-    row["hint"] = _hint(context, configured=configured)
+    row = {"name": context.spec.name, "configured": configured is not None, **_state(context)}
+    row["hint"] = _hint(context, configured)
     if row["pid"] is not None:
         row["process"] = _process(row["pid"])
     row["newest"] = _newest(context.spec.name, hub, host)
@@ -33,7 +33,7 @@ def _state(context: ManagedContext) -> dict[str, Any]:
     row: dict[str, Any] = {
         "state": life.state,
         "reason": life.reason,
-        "since_ns": life.since_ns if context.paused_ns is None else context.paused_ns,
+        "since_ns": (life.state == "running" and context.paused_ns) or life.since_ns,
         "healthy": context.health.healthy and life.state not in ("backoff", "failed"),
         "paused": context.paused,
         "restarts": context.nr_restarts,
@@ -54,16 +54,17 @@ def _state(context: ManagedContext) -> dict[str, Any]:
     return row
 
 
-def _hint(context: ManagedContext, *, configured: bool) -> str:
+def _hint(context: ManagedContext, configured: ContextSpec | None) -> str:
     """Say what would let a context run that does not; "" where it runs, or nothing that a person does would."""
-    spec, life = context.spec, context.life
+    life = context.life
     if life.error is not None:
         return life.error.hint
-    if life.state != "stopped" or not configured:
+    if life.state != "stopped" or configured is None:
         return ""
-    if life.reason == "target_gone" and spec.targets and not spec.follows and not spec.command:
+    ended = life.reason.startswith("target_gone")
+    if ended and configured.targets and not configured.follows and not configured.command:
         return "its process has ended: name one that runs in the configuration, then 'damond reload'"
-    return f"'damond start {spec.name}' starts it"
+    return f"'damond start {configured.name}' starts it"
 
 
 def _newest(name: str, hub: Hub, host: str) -> dict[str, Any] | None:

@@ -375,8 +375,7 @@ class Supervisor:
     def _describe(self, name: str) -> dict[str, Any]:
         if name not in self.contexts:
             return never_started(self.contexts.known[name])
-        configured = name in self.contexts.known
-        return describe_context(self.contexts.get(name), self.hub, self._host, configured=configured)
+        return describe_context(self.contexts.get(name), self.hub, self._host, self.contexts.known.get(name))
 
 
 def _forward_stderr(raw: bytes) -> None:

@@ -94,7 +94,7 @@ class KdamondVaddr(Primitive):
 
     def aim(self, ctx: Context, goal: IntervalsGoal | None) -> None:
         """Let the kernel tune to another goal."""
-        kept = self._opened.aim(goal, _fitted(ctx.attrs, goal), self._numbers_ended(ctx))
+        kept = self._opened.aim(goal, _fitted(self._in_force(), goal), self._numbers_ended(ctx))
         self._windows.change(kept, time.monotonic_ns())
         self._note_goal(goal)
 
@@ -177,8 +177,11 @@ class KdamondVaddr(Primitive):
 
     def _in_force(self) -> Attrs:
         """Return what the kernel goes by now, as far as can be known; a commit of anything else would change that."""
-        if self.tunes_intervals and not self._paused and not self._opened.source.sees_tuning and self._opened.running():
-            return self._opened.tuned_attrs()
+        if self.tunes_intervals and not self._paused and not self._opened.source.sees_tuning:
+            try:
+                return self._opened.tuned_attrs()
+            except OSError as error:  # it may end this very moment, which others notice
+                _log.debug("the kernel does not say which intervals it has: %s", error)
         return self._windows.newest
 
     def pause(self, ctx: Context, *, paused: bool) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from damond.core import AddrRange, Attrs, Context, Target
-from damond.core.adaptation import convert_results, cut, set_ranges
+from damond.core.adaptation import age, convert_results, cut, merge, set_ranges
 from damond.core.policies.budget import BudgetPolicy
 from damond.core.regions import MISSED_ALL, Region, Regions
 from damond.units import Usec
@@ -43,10 +43,38 @@ def test_short_samples_count_for_less() -> None:
     """400 samples of 5 ms have seen what 40 of 50 ms have; what long ones have seen short ones have as well."""
     found = regions({"nr_samples": 400}, {"nr_samples": 405, "nr_missed": 3})
     convert_results(found, ATTRS, SLOW, 13)
-    assert found.nr_samples.tolist() == [40, 40]
+    assert found.evidence.tolist() == [40, 40]
     assert (13 - found.nr_missed).tolist() == [1, 1]
     convert_results(found, SLOW, ATTRS, 0)
-    assert found.nr_samples.tolist() == [40, 40]
+    assert found.evidence.tolist() == [400, 405]
+    long = regions({"nr_samples": 40})
+    convert_results(long, SLOW, ATTRS, 0)
+    assert long.evidence.tolist() == [40]
+
+
+def test_intervals_that_swing_take_nothing_away() -> None:
+    """However often intervals become a little longer and shorter again, samples are what they were."""
+    other = Attrs(sample_interval=Usec(5_450), aggr_interval=Usec(109_000))
+    found = regions({"nr_samples": 2000}, {"nr_samples": 1})
+    for _ in range(50):
+        convert_results(found, ATTRS, other)
+        assert found.evidence.tolist() == [1834, 0]
+        convert_results(found, other, ATTRS)
+    assert found.evidence.tolist() == [2000, 1]
+
+
+def test_evidence_goes_with_the_memory() -> None:
+    """Cut and joined again, and looked at in between, memory has the evidence that it had, and what is new."""
+    found = regions({"nr_samples": 2000})
+    convert_results(found, ATTRS, SLOW)
+    cut(found, np.array([0, 0]), np.array([PAGE, 6 * PAGE], np.uint64))
+    assert found.evidence.tolist() == [20, 100, 80]
+    age(found, 2, 20)
+    assert found.evidence.tolist() == [40, 120, 100]
+    merge(found, 2, 1 << 30)
+    assert found.evidence.tolist() == [240]
+    convert_results(found, SLOW, ATTRS)
+    assert found.evidence.tolist() == [2040]
 
 
 def test_what_is_new_stays_new() -> None:
@@ -63,6 +91,16 @@ def test_pieces_share_the_samples_of_the_aggregation_under_way() -> None:
     cut(found, np.array([0]), np.array([3 * PAGE], np.uint64), 20)
     assert (20 - found.nr_missed).tolist() == [5, 12, 20]
     assert (21 - found.nr_missed).tolist() == [6, 13, 21]
+
+
+def test_pieces_of_an_aggregation_that_counts_for_nothing() -> None:
+    """40 samples of 100 count as none of two; ten pieces have four each, and not forty."""
+    many, two = replace(ATTRS, aggr_interval=Usec(500_000)), replace(ATTRS, aggr_interval=Usec(10_000))
+    found = regions({})
+    convert_results(found, many, two, 40)
+    assert (0 - found.nr_missed).tolist() == [40]
+    cut(found, np.zeros(9, np.intp), np.arange(1, 10).astype(np.uint64) * np.uint64(PAGE), 0)
+    assert (0 - found.nr_missed).tolist() == [4] * 10
 
 
 def test_what_is_left_of_a_region_has_its_share() -> None:

@@ -213,15 +213,27 @@ def test_a_commit_keeps_what_the_kernel_has_tuned(kernel: FakeKernel, source: st
         lambda: loop.call(lambda: loop.pause(paused=False)),
         emit,
         tune(max_nr_regions=500),
+        lambda: loop.call(lambda: loop.aim(replace(GOAL, aggrs=7))),
         emit,
         tune(sample_interval=10_000, aggr_interval=200_000),
         *[emit, emit],
     ]
     loop = Kdamond(ctx, primitive, clock=Clock(), stop=Script(iter(steps)), sink=sink)
     assert loop.run() == "requested"
-    assert committed == [("20000", "400000")] * 3 + [("10000", "200000")]
+    assert committed == [("20000", "400000")] * 4 + [("10000", "200000")]
     if source == "tracepoint":
         assert [each.sample_us for each in sink.snapshots] == [5_000, *[20_000] * 4, 10_000, 10_000]
+
+
+def test_a_kernel_that_does_not_say_what_it_has_tuned(kernel: FakeKernel) -> None:
+    """It may end this very moment: a pause goes by what was known last, and nothing breaks."""
+    primitive, sink = make(kernel, source="tried_regions"), Sink()
+    ctx = Context(attrs=primitive.attrs({}), targets=[Target(os.getpid())], intervals_goal=GOAL)
+    kernel.refuse["update_tuned_intervals"] = errno.EINVAL
+    steps = [lambda: loop.call(lambda: loop.pause(paused=True)), lambda: None]
+    loop = Kdamond(ctx, primitive, clock=Clock(), stop=Script(iter(steps)), sink=sink)
+    assert loop.run() == "requested"
+    assert loop.paused
 
 
 def test_start_within_the_goal(kernel: FakeKernel) -> None:

@@ -65,3 +65,30 @@ def test_looks_cost_a_tenth_of_the_budget(cost_s: float, every_s: int) -> None:
 def test_without_a_budget() -> None:
     """A look a second, whatever it costs."""
     assert len(Machine(0.5, None).run(20, forks=True)) == 20
+
+
+def test_who_was_not_there_is_looked_for() -> None:
+    """A context that goes on after a pause has not seen what came meanwhile, and nobody forks for it."""
+    machine = Machine()
+    machine.run(15)
+    assert machine.when.due(["a"])
+    for _ in range(2):
+        machine.when.looked(0)
+    assert not machine.when.due(["a"])
+    assert machine.when.due(["a", "b"])
+
+
+def test_what_could_not_be_made_use_of_is_looked_for_again() -> None:
+    """As a worker that did not take its new targets."""
+    machine = Machine()
+    machine.run(15)
+    machine.when.again()
+    assert machine.run(2) == [16]
+
+
+def test_without_a_sign_it_is_looked_all_the_time() -> None:
+    """Where the kernel tells nothing, once a second."""
+    when = Looks(lambda: None, lambda: None)
+    for _ in range(5):
+        assert when.due()
+        when.looked(0.001)

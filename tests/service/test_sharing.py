@@ -1,5 +1,7 @@
 """The budget of the service, shared among real workers."""
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from damond.client import Client, subscribe
@@ -65,6 +68,10 @@ def test_budget_is_shared(served: Served) -> None:
     assert snapshot.budget.max_nr_regions <= snapshot.max_nr_regions == 1000
 
 
+def failing(_: int) -> psutil.Process:
+    raise OSError(errno.EMFILE, "too many open files")
+
+
 def test_what_helpers_use_is_not_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a recorder uses is taken from the budget; one that is started again is another, and takes nothing back."""
     now_s = 1000.0
@@ -83,6 +90,15 @@ def test_what_helpers_use_is_not_the_workers(monkeypatch: pytest.MonkeyPatch) ->
             assert sharing.own_cpu > before + 0.04 * (0.3 / 20 - before)
             helper.communicate()
     used, now_s = sharing.own_cpu, now_s + 20.0
+    sharing.measure(os.getppid())  # charged with all that it ever used, as it was not known before
+    before, now_s = sharing.own_cpu, now_s + 20.0
+    with monkeypatch.context() as patch:  # no descriptor is left, say
+        patch.setattr("damond.service.shares.psutil.Process", failing)
+        sharing.measure(os.getppid())
+    now_s += 20.0
+    sharing.measure(os.getppid())
+    assert sharing.own_cpu < before
+    used, now_s = max(used, before), now_s + 20.0
     sharing.measure()
     assert 0 < sharing.own_cpu < used
 

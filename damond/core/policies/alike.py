@@ -82,8 +82,10 @@ class Alike:
         merged.append((start, end, math.floor(nr + _ROUND), last, years))
         if len(merged) < len(regions):
             starts, ends, nrs, lasts, ages = map(list, zip(*merged, strict=True))
-            behind = adaptation.merged_samples(regions, np.array(starts, np.uint64), np.array(ends, np.uint64))
-            regions.assign(starts, ends, nrs, lasts, ages, nr_samples=behind)
+            number, exposure = adaptation.merged_samples(
+                regions, np.array(starts, np.uint64), np.array(ends, np.uint64)
+            )
+            regions.assign(starts, ends, nrs, lasts, ages, nr_samples=number, exposure=exposure)
 
     def _kinds(self, regions: Regions) -> NDArray[np.int8]:
         """Tell apart what was accessed (1), what was not (0), and what no sample could look at (-1)."""

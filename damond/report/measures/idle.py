@@ -157,4 +157,5 @@ def _idle_us(windows: Windows, regions: TargetRegions, since_ns: int | None = No
     if since_ns is None:
         return lasted_us
     known_us = ((windows.start_ns + windows.span_ns)[regions.window] - since_ns) // NSEC_PER_USEC
+    known_us = np.maximum(known_us, 1)  # whatever was done to Unix time, accessed stays below 0
     return np.clip(lasted_us, -known_us, known_us)
