@@ -180,7 +180,7 @@ def _of_running(each: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     elif not each.get("healthy", True):
         yield "no snapshot in time", "yellow"
     elif each.get("newest"):
-        yield from ((words, "") for words in _doubts(each["newest"]))
+        yield from ((words, "") for words in ([] if each.get("paused") else _doubts(each["newest"])))
     elif each.get("attrs"):
         yield f"no result yet: {attrs_in_words(each['attrs'])}", ""
 
