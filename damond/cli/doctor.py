@@ -12,8 +12,9 @@ from rich.text import Text
 
 from damond.cli.output import console, print_json
 from damond.cli.words import granularity_words
-from damond.core import Primitive, Probe, SourceProbe
+from damond.core import Probe, SourceProbe
 from damond.plugin import PluginReport, Registry
+from damond.plugin.registry import probed
 from damond.units import PAGE_SIZE, format_size
 
 _INDENT: Final = 6
@@ -59,20 +60,13 @@ def diagnose(registry: Registry) -> Diagnosis:
     auto = tuple(primitive.name for primitive in registry.auto())
     names = [*auto, *sorted(set(registry.primitives) - set(auto))]
     findings = tuple(
-        Finding(name, registry.owner(name), cls.process_targets, _probe(cls))
+        Finding(name, registry.owner(name), cls.process_targets, probed(cls))
         for name, cls in ((name, registry.primitive(name)) for name in names)
     )
     for_a_process = [each.name for each in findings if each.process_targets and each.probe.works]
     choice = next((name for name in for_a_process if name in auto), "")
     broken = tuple(report for report in registry.reports if report.error)
     return Diagnosis(findings, auto, choice, broken)
-
-
-def _probe(primitive: type[Primitive]) -> Probe:
-    try:
-        return primitive.probe()
-    except Exception as error:  # noqa: BLE001 - the edge to a plugin: the others are still to be asked
-        return Probe(works=False, reason=f"its probe failed: {type(error).__name__}: {error}")
 
 
 @click.command("doctor")

@@ -159,7 +159,7 @@ class Kdamond:
 
     def _collect_loop(self) -> None:
         """Deliver what somebody else, who adapts the regions too, has aggregated."""
-        ctx = self.ctx
+        ctx, is_first = self.ctx, True
         self._plan_update()
         while not self._need_stop():
             if self._rests():
@@ -168,7 +168,7 @@ class Kdamond:
                 self.end_reason = "requested"
                 if not self._primitive.collects_at_once:
                     break
-            before, nr_windows = ctx.attrs, 0
+            before, nr_windows, nr_regions = ctx.attrs, 0, 0
             self._pacer.aggregating(self._counting.cpu_us)
             for window in self._primitive.collect(ctx):
                 ctx.passed_samples += window.max_nr_accesses
@@ -179,10 +179,14 @@ class Kdamond:
                 self._counting.begin(follows=True)
                 self._pacer.aggregated()
                 nr_windows += 1
+                nr_regions = window.checks // max(window.max_nr_accesses, 1)
             if ctx.attrs != before:
                 self._sink.paced(ctx, before)
-            if nr_windows:
-                self._pace(ctx.nr_regions)
+            if nr_windows and is_first:  # it loads and opens what the others only use
+                self._pacer.start_clock(*self._readings())
+                is_first = False
+            elif nr_windows:
+                self._pace(nr_regions)
 
     def call(self, function: Callable[[], None]) -> None:
         """Have the loop call a function between two samples (``damon_call``); from the loop's own thread only.

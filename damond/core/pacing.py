@@ -39,6 +39,7 @@ class Pacer:
         self._tuner: Tuner | None = None
         self._governor = Governor(ctx.budget or Budget())
         self._settled = (0, 0, 0)
+        self._sampled = 0
         self._aggregations = 0
         self._aggregation_began_us: int | None = None
         self._wish_us = 0.0
@@ -129,6 +130,7 @@ class Pacer:
         self._governor.measured(
             cpu_us - cpu_before, now_us - then_us, passed - passes_before, nr_regions, of_aggregations_us, number
         )
+        self._sampled = nr_regions
         self._aggregation_began_us = None
         self._settled = (cpu_us, now_us, passed)
         self._aggregations = 0
@@ -140,7 +142,7 @@ class Pacer:
         ctx, pages, samples = self._ctx, self._primitive.pages_per_check, self._nr_samples()
         least = max(
             self._wish_us,
-            self._governor.least_interval_us(ctx.nr_regions, pages, samples),
+            self._governor.least_interval_us(self._nr_regions, pages, samples),
             self._primitive.least_sample_us,
         )
         now = ctx.attrs.sample_interval
@@ -155,11 +157,16 @@ class Pacer:
         update = max(self.asked.primitive_update_interval, min(_SAMPLES_PER_UPDATE * sample, MAX_INTERVAL))
         return replace(attrs, primitive_update_interval=Usec(update))
 
+    @property
+    def _nr_regions(self) -> int:
+        """How many regions a sample looks at: somebody else's are cut into more than they show."""
+        return self._sampled if self._primitive.owns_regions and self._sampled else self._ctx.nr_regions
+
     def _nr_samples(self) -> int:
         """Make the number of samples that an aggregation should have; one that is nearly right stays."""
         ctx, asked = self._ctx, self.asked.samples_per_aggr
         wish, pages, now = max(self._wish_us, 1.0), self._primitive.pages_per_check, ctx.attrs.samples_per_aggr
-        wanted = self._governor.nr_samples(self.asked, wish, ctx.nr_regions, pages)
+        wanted = self._governor.nr_samples(self.asked, wish, self._nr_regions, pages)
         is_near = now <= _NEAR_SAMPLES * wanted and wanted <= _NEAR_SAMPLES * now
         return now if is_near and wanted < asked else wanted
 
@@ -173,7 +180,7 @@ class Pacer:
         if goal is None or before is None:
             return goal
         pages, samples = self._primitive.pages_per_check, self.asked.samples_per_aggr
-        least = int(self._governor.least_interval_us(self._ctx.nr_regions, pages, samples))
+        least = int(self._governor.least_interval_us(self._nr_regions, pages, samples))
         least = goal.fit(least)
         near = before.min_sample_us <= least * _SLACK and least <= before.min_sample_us * _SLACK
         return before if near else replace(goal, min_sample_us=least)
@@ -189,7 +196,7 @@ class Pacer:
         if ctx.budget is None:
             return None
         wish = max(self._wish_us, self._primitive.least_sample_us)
-        wanted = wanted_regions(self.asked, ctx.nr_regions, ctx.region_budget)
+        wanted = wanted_regions(self.asked, self._nr_regions, ctx.region_budget)
         return BudgetUse(
             max_cpu=ctx.budget.max_cpu,
             max_checks_per_s=ctx.budget.max_checks_per_s,

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import pluggy
 
 from damond import __version__
-from damond.core import Policy, Primitive
+from damond.core import Policy, Primitive, Probe
 from damond.errors import DamondError, PluginError, SourceUnavailableError, UnknownNameError
 from damond.plugin import builtin, hookspecs
 from damond.plugin.auto import auto_problems, takers
@@ -285,13 +285,21 @@ class Registry:
             if follows and cls.retarget is Primitive.retarget:
                 reasons.append(f"{cls.name}: its targets can't change while it runs")
                 continue
-            probe = cls.probe()
+            probe = probed(cls)
             if probe.works:
                 return cls
             reasons.append(f"{cls.name}: {probe.reason}")
         raise SourceUnavailableError(
             "auto", "; ".join(reasons) or "no plugin offers a primitive for processes", hint="see 'damond doctor'"
         )
+
+
+def probed(primitive: type[Primitive]) -> Probe:
+    """Ask a primitive whether it works here; one whose probe fails does not."""
+    try:
+        return primitive.probe()
+    except Exception as error:  # noqa: BLE001 - the edge to a plugin: the others are still to be asked
+        return Probe(works=False, reason=f"its probe failed: {type(error).__name__}: {error}")
 
 
 def _owner(entry_point: EntryPoint) -> str:

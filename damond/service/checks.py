@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from damond.core.attrs import attrs_problems
 from damond.core.context import check_name
+from damond.core.primitive import Primitive
 from damond.errors import DamondError, UsageError
 from damond.plugin import Registry
 
@@ -50,6 +51,12 @@ def target_problems(registry: Registry, primitive: str, given: Collection[str]) 
         yield UsageError(
             f"nothing to monitor: primitive {primitive!r} watches processes, and none is given",
             hint="give pid, pids, select or command",
+        )
+    changing = [key for key in ("select", "children") if key in given]
+    if changing and primitive != "auto" and registry.primitive(primitive).retarget is Primitive.retarget and needs:
+        yield UsageError(
+            f"primitive {primitive!r} can't change its targets while it runs, as {' and '.join(changing)} does",
+            hint='give pid, pids or command; or another primitive ("auto" chooses one that can)',
         )
     idle = [key for key in _PROCESSES if key in given]
     if idle and not needs:

@@ -14,8 +14,8 @@ from damond.service.supervisor import Supervisor
 _log = logging.getLogger(__name__)
 
 
-_TUNABLE: Final = ("attrs", "intervals_goal", "max_cpu", "max_checks_per_s", "initial_nr_regions")
-"""What can change while a context runs, or says only how it begins."""
+_TUNABLE: Final = ("intervals_goal", "max_cpu", "max_checks_per_s", "initial_nr_regions")
+"""What, beside attributes, can change while a context runs, or says only how it begins."""
 
 
 async def apply(supervisor: Supervisor, old: Config, new: Config) -> dict[str, Any]:
@@ -55,12 +55,13 @@ def _runs(supervisor: Supervisor, name: str) -> bool:
 async def _change(supervisor: Supervisor, old: ContextSpec | None, new: ContextSpec, done: dict[str, Any]) -> None:
     """Tune if only the pace differs, and attributes that are given in both; else restart."""
     tunable = {name: getattr(new, name) for name in _TUNABLE}
-    if old is not None and replace(old, **tunable) == new and set(old.attrs) <= set(new.attrs):
+    if old is not None and replace(old, attrs=new.attrs, **tunable) == new and set(old.attrs) <= set(new.attrs):
         try:
             await supervisor.tune(new.name, dict(new.attrs), goal=new.intervals_goal)
             context = supervisor.contexts.get(new.name)
             # Targets that were found, added or started meanwhile stay. Its bounds are told with the next share.
-            context.spec = replace(context.spec, **tunable)
+            # Of attributes those stay that somebody has tuned and the configuration does not name.
+            context.spec = replace(context.spec, **tunable, attrs={**context.spec.attrs, **new.attrs})
             done["tuned"].append(new.name)
         except DamondError as error:
             _log.info("%s: can't be tuned, is restarted: %s", new.name, error)

@@ -222,7 +222,12 @@ class Supervisor:
         if ":" not in spec.primitive:
             for problem in self.registry.option_problems(spec.primitive, spec.options):
                 raise problem
-            given = {"targets": spec.targets, "select": spec.select or spec.waits_for_targets, "command": spec.command}
+            given = {
+                "targets": spec.targets,
+                "select": spec.select or spec.waits_for_targets,
+                "children": spec.children,
+                "command": spec.command,
+            }
             for problem in target_problems(self.registry, spec.primitive, [key for key, each in given.items() if each]):
                 raise problem
         for problem in self.registry.policy_problems(spec.policy, spec.policy_options):

@@ -7,7 +7,7 @@ from typing import Final
 
 from damond.core import AddrRange, Attrs, IntervalsGoal
 from damond.errors import SourceUnavailableError
-from damond.units import Usec
+from damond.units import USEC_PER_SEC, Usec
 from damond_kdamond.files import PATIENCE_S, Files
 from damond_kdamond.owner import KDAMONDS, NR_KDAMONDS, Owner, Survey, nobody, read_mark, survey, write_mark
 
@@ -110,6 +110,8 @@ class Admin:
         """Write attributes; they hold from the next start or ``commit`` on."""
         for field, path in _ATTRS.items():
             self._files.write(path, getattr(attrs, field))
+        # Who has asked for results (damo does) holds the lock until the aggregation under way ends, or the next.
+        self._files.patience_s = PATIENCE_S + 2 * attrs.aggr_interval / USEC_PER_SEC
 
     def attrs(self) -> Attrs:
         """Read the attributes back."""
@@ -160,7 +162,7 @@ class Admin:
         Survey(tuple(each for each in survey(self._files.root).findings if each.pid != self._owner.pid), None).refuse()
         self.command("on")
 
-    def command(self, word: str, *, patience_s: float = PATIENCE_S) -> None:
+    def command(self, word: str, *, patience_s: float | None = None) -> None:
         """Write a word to ``state``; returns when the kernel has done it.
 
         Raises:
@@ -173,8 +175,10 @@ class Admin:
     def running(self) -> bool:
         """Say whether the kdamond runs, and is still ours."""
         try:
-            return self._is_ours() and self._files.read(f"{_KDAMOND}/state") == "on"
+            return self._is_ours() and self._files.read(f"{_KDAMOND}/state", patience_s=0) == "on"
         except OSError as error:
+            if error.errno == errno.EBUSY:  # somebody looks at it: it is there, and that it stopped is seen afterwards
+                return True
             if error.errno not in (errno.ENOENT, errno.ENODEV):
                 raise
             return False

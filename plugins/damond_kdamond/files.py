@@ -10,7 +10,8 @@ from damond_accessbits import Root
 
 PATIENCE_S: Final = 2.0
 """How long EBUSY may be somebody who just looks: most files of DAMON's sysfs only try to take its lock
-(mutex_trylock in state_store and pid_show of mm/damon/sysfs.c, Linux 5.18 to 7.2)."""
+(mutex_trylock in state_store and pid_show of mm/damon/sysfs.c, Linux 5.18 to 7.2). Who asks for results holds it until
+the aggregation under way ends, see :attr:`Files.patience_s`."""
 
 _PAUSE_S: Final = 0.002
 
@@ -22,22 +23,27 @@ class Files:
 
     Attributes:
         root: Where /proc and /sys are.
+        patience_s: How long EBUSY is waited for where nothing else is said. Seconds.
     """
 
     def __init__(self, root: Root) -> None:
         self.root = root
+        self.patience_s = PATIENCE_S
 
-    def read(self, relative: str) -> str:
+    def read(self, relative: str, *, patience_s: float | None = None) -> str:
         """Return the content of a file, without the newline at its end."""
-        return patiently(lambda: self.root.read(relative).decode(errors="replace").strip())
+        return patiently(lambda: self.root.read(relative).decode(errors="replace").strip(), self._patience(patience_s))
 
     def read_int(self, relative: str) -> int:
         """Return the number that a file holds."""
         return int(self.read(relative))
 
-    def write(self, relative: str, value: object, *, patience_s: float = PATIENCE_S) -> None:
+    def write(self, relative: str, value: object, *, patience_s: float | None = None) -> None:
         """Write one value to a file, as ``echo`` would."""
-        patiently(lambda: self._write(relative, f"{value}\n"), patience_s)
+        patiently(lambda: self._write(relative, f"{value}\n"), self._patience(patience_s))
+
+    def _patience(self, given_s: float | None) -> float:
+        return self.patience_s if given_s is None else given_s
 
     def _write(self, relative: str, text: str) -> None:
         fd = self.root.open(relative, os.O_WRONLY | os.O_TRUNC)
@@ -55,7 +61,7 @@ class Files:
 
     def rmdir(self, relative: str) -> None:
         """Remove a directory, which the kernel empties."""
-        patiently(lambda: self.root.path(relative).rmdir())
+        patiently(lambda: self.root.path(relative).rmdir(), self.patience_s)
 
     def inode(self, relative: str) -> int:
         """Return the inode number of a file: sysfs gives none again (__kernfs_new_node, Linux 5.5)."""

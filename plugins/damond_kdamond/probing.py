@@ -44,11 +44,22 @@ def probe_tracepoint(root: Root) -> SourceProbe:
 def _tracepoint_problem(root: Root) -> tuple[str, str]:
     if os.access(root.path(f"{AGGREGATED}/format"), os.R_OK) and os.access(root.path(INSTANCES), os.W_OK):
         return "", ""
-    if not root.path(f"{TRACING}/events").exists():
+    if _is_missing(root, f"{TRACING}/events"):
         return f"no tracefs at /{TRACING}", f"as root: mount -t tracefs tracefs /{TRACING}"
-    if not root.path(AGGREGATED).exists():
+    if _is_missing(root, AGGREGATED):
         return f"/{AGGREGATED} does not exist", "needs CONFIG_EVENT_TRACING and CONFIG_DAMON"
     return f"/{TRACING} is not for this user", "run as root, with CONFIG_TRACING's instances writable"
+
+
+def _is_missing(root: Root, relative: str) -> bool:
+    """Say whether there is no such file; one that this user may not look for may be there (tracefs is root's alone)."""
+    try:
+        root.path(relative).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def probe_tried(problem: str, hint: str) -> SourceProbe:

@@ -70,9 +70,10 @@ class TriedRegions:
         """Wait for the end of the aggregation under way and return it."""
         try:
             self._admin.command("update_schemes_tried_regions")
-        except OSError:
-            # It has just ended (EINVAL), or was stopped while we waited: whoever asks next will see that.
-            if self._admin.running():
+        except OSError as error:
+            # It has just ended (EINVAL), or was stopped while we waited: whoever asks next will see that. Or somebody
+            # else asks all the time.
+            if error.errno != errno.EBUSY and self._admin.running():
                 raise
             return []
         end_ns = time.monotonic_ns()

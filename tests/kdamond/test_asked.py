@@ -314,3 +314,32 @@ def test_goal_changes(kernel: FakeKernel) -> None:
     loop.run()
     assert seen == [("2", True), ("7", True), ("0", False)]
     assert kernel.commands.count("commit") == 3
+
+
+def test_a_bound_of_checks_counts_what_the_kernel_samples(kernel: FakeKernel) -> None:
+    """It cuts the regions that it shows: by those pieces a context is paced, and by what they are said to be."""
+    primitive, sink = make(kernel), Sink()
+    ctx = Context(attrs=primitive.attrs({}), targets=[Target(os.getpid())], budget=Budget(max_checks_per_s=300))
+    emit = aggregation(kernel, [1 << 20] * 10)
+    loop = Kdamond(ctx, primitive, clock=Clock(), stop=Script(iter([emit] * 8)), sink=sink)
+    loop.run()
+    last = sink.snapshots[-1]
+    nr_sampled = last.checks / last.max_nr_accesses
+    assert nr_sampled >= 2 * last.nr_regions
+    assert nr_sampled * 1e6 / ctx.attrs.sample_interval <= 300 * 1.09
+
+
+def test_somebody_who_looks_is_no_end(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for results has the lock for an aggregation: that the kdamond runs can't be seen then, and it does."""
+    loop, sink, steps = looped(kernel)
+    emit, read = aggregation(kernel, [4096] * 3), kernel.read
+
+    def busy(relative: str, **given: float) -> str:
+        if relative.endswith("/state") and given.get("patience_s") == 0:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return read(relative, **given)
+
+    steps += [emit, lambda: (monkeypatch.setattr(kernel, "read", busy), emit()), emit]
+    assert loop.run() == "requested"
+    assert len(sink.snapshots) == 3
+    assert kernel.nr_kdamonds == 0

@@ -1,7 +1,10 @@
 """kdamond on a real kernel: its results, and that it touches nothing that it did not make."""
 
+import contextlib
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -195,6 +198,43 @@ def test_module_that_comes_in_between() -> None:
             watch(primitive, [os.getpid()], 1)
     finally:
         running.__exit__(None, None, None)
+    assert tree() == UNUSED
+
+
+def test_a_user_who_may_not() -> None:
+    """To whom tracefs and DAMON are closed it is said so, and auto chooses what works for him."""
+    code = """
+import os
+from damond.plugin import Registry
+from damond_kdamond import KdamondVaddr
+registry = Registry()
+os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
+probe = KdamondVaddr.probe()
+print(probe.works, *(each.reason for each in probe.sources), registry.choose({}).name, sep="|")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    works, tracepoint, _tried, chosen = done.stdout.strip().split("|")
+    assert (works, chosen) == ("False", "vaddr"), done.stderr
+    assert tracepoint.endswith("is not for this user")
+
+
+def test_others_who_look() -> None:
+    """Somebody who asks for results again and again (as damo does) ends nothing, and our end leaves nothing behind."""
+    attrs = {"sample_interval": 125_000, "aggr_interval": 2_500_000}
+    line = f"while echo update_schemes_tried_regions > {ADMIN}/0/state; do sleep 0.3; done"
+    onlookers: list[subprocess.Popen[bytes]] = []
+    with workload("idle_64") as load, contextlib.ExitStack() as stack:
+
+        def look(_loop: Kdamond, sink: Changes) -> bool:
+            if sink.snapshots and not onlookers:
+                onlooker = stack.enter_context(subprocess.Popen(["sh", "-c", line], stderr=subprocess.DEVNULL))
+                stack.callback(onlooker.kill)
+                onlookers.append(onlooker)
+            return len(sink.snapshots) >= 3
+
+        snapshots, reason, _ = watch(make(), [load.layout.pid], LIMIT_S, look, **attrs)
+    assert reason == "requested"
+    assert len(snapshots) >= 3
     assert tree() == UNUSED
 
 

@@ -228,6 +228,16 @@ def test_auto_chooses_what_works(write_plugin: Any) -> None:
         ranked(write_plugin, ("slow", 9, False), ("best", 1, False)).choose({})
 
 
+def test_auto_passes_over_a_probe_that_fails(write_plugin: Any) -> None:
+    """It says nothing of the others, and is named with its failure where none of them works."""
+    broken = RANKED.format(first="best", rank=1, works=True).replace("return P", "raise PermissionError(13, 'no') or P")
+    best = write_plugin("best", broken, primitive="other_best")
+    slow = write_plugin("slow", RANKED.format(first="slow", rank=9, works=True), primitive="other_slow")
+    assert Registry([best, slow]).choose({}).name == "slow"
+    with pytest.raises(SourceUnavailableError, match="best: its probe failed: PermissionError"):
+        Registry([best]).choose({})
+
+
 def test_auto_for_targets_that_come_and_go(write_plugin: Any) -> None:
     """A primitive whose targets can't change is no choice for a context that follows processes, and is named so."""
     following = FOLLOWING + RANKED.format(first="slow", rank=9, works=True).replace("(Mine)", "(Following)")

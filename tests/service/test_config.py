@@ -236,6 +236,12 @@ def test_options_of_auto(tmp_path: Path, options: str, words: str) -> None:
         pytest.param("primitive = 'kdamond'\npids = []", "nothing to monitor: primitive 'kdamond'", id="none"),
         pytest.param("primitive = 'physical'\npid = 1", "watches no processes, but pid", id="a pid for nothing"),
         pytest.param(
+            "primitive = 'kdamond'\nselect = {name = 'x'}",
+            "can't change its targets while it runs",
+            id="not to be kept",
+        ),
+        pytest.param("primitive = 'kdamond'\npid = 1\nchildren = true", "as children does", id="nor children"),
+        pytest.param(
             "primitive = 'synthetic'\ncommand = ['true']", "watches no processes, but command", id="nor a command"
         ),
     ],

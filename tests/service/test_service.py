@@ -110,6 +110,19 @@ def test_reload(serve: Serve) -> None:
     assert {name for name in before if before[name] == after[name]} == {"tuned", "same"}
 
 
+def test_a_reload_keeps_what_was_tuned(serve: Serve) -> None:
+    """What the configuration does not name stays as somebody has tuned it, also when the worker dies afterwards."""
+    served = serve(synthetic("one"))
+    with Client(served.run) as client:
+        client.tune("one", {"max_nr_regions": 300})
+        served.config.write_text(served.config.read_text() + "max_cpu = '50%'\n")
+        assert client.reload()["tuned"] == ["one"]
+        before = served.row("one")
+        os.kill(before["pid"], signal.SIGKILL)
+        served.wait(lambda: (row := served.row("one"))["state"] == "running" and row["pid"] != before["pid"])
+    assert before["attrs"]["max_nr_regions"] == served.row("one")["attrs"]["max_nr_regions"] == 300
+
+
 def test_faulty_reload_changes_nothing(serve: Serve) -> None:
     """A faulty file is refused as a whole, with every problem, and everything runs on."""
     served = serve(synthetic("one"))
