@@ -54,7 +54,8 @@ class Remote:
         if happened != zmq.EVENT_HANDSHAKE_SUCCEEDED:
             raise NotPermittedError(
                 f"{address} refused our key",
-                hint=f"put {self.client_key.stem}.key into its directory of authorised keys, then reload it",
+                hint=f"put {self.client_key.stem}.key into its directory of authorised keys, then reload it; if it is "
+                f"there, {self.server_key.name} is not that server's key",
             )
 
     def set_keys(self, socket: "zmq.Socket[bytes] | zmq.asyncio.Socket") -> None:
