@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import struct
 from typing import Final
 
 import numpy as np
@@ -62,7 +63,7 @@ class IdleFrames:
             self._fd = root.open(BITMAP, os.O_RDWR)
         except OSError as error:
             raise _unavailable(error) from error
-        fcntl.flock(self._fd, fcntl.LOCK_SH)  # shared by all who mark; nobody waits, see is_page_idle_in_use()
+        fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_RDLCK))  # see is_page_idle_in_use()
         try:
             self._flags = PageFlags(root)
         except SourceUnavailableError:
@@ -162,19 +163,26 @@ class IdleFrames:
         self._flags.close()
 
 
+def _flock(kind: int) -> bytes:
+    """Make a lock of a whole file (struct flock of 64-bit machines, include/uapi/asm-generic/fcntl.h)."""
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0)
+
+
 def is_page_idle_in_use(root: Root) -> bool:
-    """Say whether a process that uses :class:`IdleFrames` runs on this machine: it has a shared lock on the bitmap."""
+    """Say whether a process that uses :class:`IdleFrames` runs on this machine: it has a read lock on the bitmap.
+
+    Nothing is locked to find that out: two who ask at once are not in each other's way.
+    """
     try:
         fd = root.open(BITMAP)
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
     finally:
         os.close(fd)
-    return False
+    (kind,) = struct.unpack_from("h", found)
+    return bool(kind != fcntl.F_UNLCK)
 
 
 def _unavailable(error: OSError) -> SourceUnavailableError:
