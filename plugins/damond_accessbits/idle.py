@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import struct
 from typing import Final
 
 import numpy as np
@@ -63,7 +62,7 @@ class IdleFrames:
             self._fd = root.open(BITMAP, os.O_RDWR)
         except OSError as error:
             raise _unavailable(error) from error
-        fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_RDLCK))  # see is_page_idle_in_use()
+        fcntl.flock(self._fd, fcntl.LOCK_SH)  # shared by all who mark; nobody waits, see is_page_idle_in_use()
         try:
             self._flags = PageFlags(root)
         except SourceUnavailableError:
@@ -163,26 +162,19 @@ class IdleFrames:
         self._flags.close()
 
 
-def _flock(kind: int) -> bytes:
-    """Make a lock of a whole file (struct flock of 64-bit machines, include/uapi/asm-generic/fcntl.h)."""
-    return struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0)
-
-
 def is_page_idle_in_use(root: Root) -> bool:
-    """Say whether a process that uses :class:`IdleFrames` runs on this machine: it has a read lock on the bitmap.
-
-    Nothing is locked to find that out: two who ask at once are not in each other's way.
-    """
+    """Say whether a process that uses :class:`IdleFrames` runs on this machine: it has a shared lock on the bitmap."""
     try:
         fd = root.open(BITMAP)
     except OSError:
         return False
     try:
-        found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     finally:
         os.close(fd)
-    (kind,) = struct.unpack_from("h", found)
-    return bool(kind != fcntl.F_UNLCK)
+    return False
 
 
 def _unavailable(error: OSError) -> SourceUnavailableError:

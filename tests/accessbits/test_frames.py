@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from damond.errors import SourceUnavailableError
-from damond_accessbits import HiddenFramesError, IdleFrames, Root, is_page_idle_in_use, read_frames
+from damond_accessbits import HiddenFramesError, IdleFrames, Root, read_frames
 from damond_accessbits.idle import BITMAP, words_of
 from damond_accessbits.pageflags import (
     BUDDY,
@@ -373,17 +373,3 @@ def test_page_idle_that_goes_away(tmp_path: Path, moment: str) -> None:
     frames.close()
     os.close(reader)
     os.close(writer)
-
-
-def test_who_uses_page_idle_is_seen(tmp_path: Path) -> None:
-    """By anybody, for as long as one of the users is there; who looks is no user, and is in nobody's way."""
-    tree = FakeTree(tmp_path)
-    assert not is_page_idle_in_use(tree.root)  # there is none
-    tree.page_idle(dict.fromkeys(range(16), USED))
-    assert [is_page_idle_in_use(tree.root) for _ in range(2)] == [False, False]
-    one, other = IdleFrames(tree.root), IdleFrames(tree.root)
-    assert is_page_idle_in_use(tree.root)
-    one.close()
-    assert is_page_idle_in_use(tree.root)
-    other.close()
-    assert not is_page_idle_in_use(tree.root)
