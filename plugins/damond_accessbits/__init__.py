@@ -10,7 +10,7 @@
 A library, not a plugin: it offers no hook.
 """
 
-from damond_accessbits.idle import IdleFrames, is_page_idle_in_use
+from damond_accessbits.idle import IdleFrames
 from damond_accessbits.kdamonds import Finding, find_kdamonds, refuse_kdamonds
 from damond_accessbits.pagemap import HiddenFramesError, read_frames
 from damond_accessbits.probe import TLB_NOTE, probe_page_idle, probe_referenced
@@ -25,7 +25,6 @@ __all__ = [
     "Root",
     "Smaps",
     "find_kdamonds",
-    "is_page_idle_in_use",
     "parse_smaps",
     "probe_page_idle",
     "probe_referenced",

@@ -1,7 +1,6 @@
 """Mark page frames idle, and see later which of them were accessed (/sys/kernel/mm/page_idle/bitmap)."""
 
 import errno
-import fcntl
 import os
 from typing import Final
 
@@ -62,7 +61,6 @@ class IdleFrames:
             self._fd = root.open(BITMAP, os.O_RDWR)
         except OSError as error:
             raise _unavailable(error) from error
-        fcntl.flock(self._fd, fcntl.LOCK_SH)  # shared by all who mark; nobody waits, see is_page_idle_in_use()
         try:
             self._flags = PageFlags(root)
         except SourceUnavailableError:
@@ -160,21 +158,6 @@ class IdleFrames:
         """Close the files."""
         os.close(self._fd)
         self._flags.close()
-
-
-def is_page_idle_in_use(root: Root) -> bool:
-    """Say whether a process that uses :class:`IdleFrames` runs on this machine: it has a shared lock on the bitmap."""
-    try:
-        fd = root.open(BITMAP)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def _unavailable(error: OSError) -> SourceUnavailableError:

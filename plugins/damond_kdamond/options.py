@@ -22,7 +22,6 @@ def _parse_ops(given: object) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Common:
     source: str = option("auto", help="where results are read from", choices=("auto", *SOURCES))
-    allow_page_idle: bool = option(default=False, help="monitor although another context uses page_idle")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

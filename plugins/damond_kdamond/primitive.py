@@ -79,7 +79,6 @@ class KdamondVaddr(Primitive):
             attrs=_fitted(ctx.attrs, ctx.intervals_goal),
             goal=ctx.intervals_goal,
             source=self.options.source,
-            beside_page_idle=self.options.allow_page_idle,
         )
         self._session = Session(self._files, setup)
         self._asked = ctx.attrs

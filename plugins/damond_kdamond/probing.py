@@ -3,7 +3,7 @@
 import os
 
 from damond.core import MIN_REGION_SZ, Probe, SourceProbe
-from damond_accessbits import Root, is_page_idle_in_use
+from damond_accessbits import Root
 from damond_kdamond.owner import NR_KDAMONDS, survey
 from damond_kdamond.trace import AGGREGATED, INSTANCES, TRACING
 
@@ -32,16 +32,6 @@ def probe_admin(root: Root) -> tuple[str, str]:
             "; or ".join(dict.fromkeys(each.remedy for each in found)),
         )
     return problem, hint
-
-
-def probe_page_idle_users(root: Root) -> tuple[str, str]:
-    """Say whether contexts with page_idle are in the way: each clears the accessed bits that the other wants."""
-    if not is_page_idle_in_use(root):
-        return "", ""
-    return (
-        "page_idle is in use by another context of damond on this machine, and both would spoil each other's results",
-        "stop it ('damond status' shows it); allow_page_idle = true monitors all the same, with wrong results",
-    )
 
 
 def probe_tracepoint(root: Root) -> SourceProbe:
@@ -83,8 +73,6 @@ def probe_tried(problem: str, hint: str) -> SourceProbe:
 def probe(root: Root) -> Probe:
     """Say whether the kernel's DAMON can work for us."""
     problem, hint = probe_admin(root)
-    if not problem:
-        problem, hint = probe_page_idle_users(root)
     sources = (probe_tracepoint(root), probe_tried(problem, hint))
     if problem:
         return Probe(works=False, reason=problem, hint=hint, sources=sources)

@@ -13,7 +13,7 @@ from damond_kdamond.assembly import Aggregation
 from damond_kdamond.cost import ThreadClock
 from damond_kdamond.files import Files
 from damond_kdamond.owner import Lock, Owner, survey
-from damond_kdamond.probing import probe_access, probe_page_idle_users, probe_tracepoint
+from damond_kdamond.probing import probe_access, probe_tracepoint
 from damond_kdamond.trace import Source, TraceSource, remove_leftovers
 from damond_kdamond.tried import TriedRegions
 
@@ -30,7 +30,6 @@ class Setup:
         attrs: At which accuracy.
         goal: What the kernel is to tune its intervals to, or None.
         source: Where results are read from: ``auto``, ``tracepoint`` or ``tried_regions``.
-        beside_page_idle: Start although another context of damond uses page_idle.
     """
 
     operations: str
@@ -38,7 +37,6 @@ class Setup:
     attrs: Attrs
     goal: IntervalsGoal | None
     source: str
-    beside_page_idle: bool = False
 
 
 class Session:
@@ -73,8 +71,6 @@ class Session:
     def _start(self, setup: Setup, stack: ExitStack) -> None:
         root = self._files.root
         problem, hint = probe_access(root)
-        if not problem and not setup.beside_page_idle:
-            problem, hint = probe_page_idle_users(root)
         if problem:
             raise SourceUnavailableError("kdamond", problem, hint=hint)
         stack.callback(Lock(root).release)

@@ -13,15 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from damond.core import Attrs, Context, IntervalsGoal, Kdamond, Snapshot, Target
-from damond.errors import KdamondRunningError, NotRunningError, SourceUnavailableError
-from damond.plugin import Registry
+from damond.core import Attrs, IntervalsGoal, Kdamond, Snapshot
+from damond.errors import KdamondRunningError, NotRunningError
 from damond.units import Usec
 from damond_accessbits import Root
 from damond_kdamond import KdamondPaddr, KdamondVaddr, KdamondVaddrOptions
 from damond_kdamond.admin import SCHEME
 from damond_kdamond.files import Files
-from damond_vaddr import Vaddr, VaddrOptions
 from tests.kernel.evaluate import score
 from tests.kernel.kdamond_rig import (
     ADMIN,
@@ -237,27 +235,6 @@ def test_others_who_look() -> None:
         snapshots, reason, _ = watch(make(), [load.layout.pid], LIMIT_S, look, **attrs)
     assert reason == "requested"
     assert len(snapshots) >= 3
-    assert tree() == UNUSED
-
-
-def test_beside_page_idle() -> None:
-    """While a context uses page_idle a kdamond is refused, unless it is insisted on; auto chooses something else."""
-    with toucher() as process:
-        process.map(4 * MIB)
-        vaddr = Vaddr(VaddrOptions(source="page_idle"))
-        ctx = Context(targets=[Target(process.pid)])
-        vaddr.init(ctx)
-        with pytest.raises(SourceUnavailableError, match="page_idle is in use by another context") as caught:
-            watch(make(), [process.pid], 1)
-        assert "allow_page_idle" in caught.value.hint
-        assert not KdamondVaddr.probe().works
-        assert Registry().choose({}) is Vaddr
-        _, reason, _ = watch(make(allow_page_idle=True), [process.pid], LIMIT_S, enough(2))
-        assert reason == "requested"
-        vaddr.cleanup(ctx)
-        assert Registry().choose({}) is KdamondVaddr
-        _, reason, _ = watch(make(), [process.pid], LIMIT_S, enough(2))
-    assert reason == "requested"
     assert tree() == UNUSED
 
 
